@@ -1,0 +1,1 @@
+"""Apps as an adopter writes them."""

@@ -1,0 +1,86 @@
+"""``/api/v1/auth/register`` and ``/api/v1/me``."""
+
+from django.core.exceptions import ValidationError as RuleBroken
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from identity.accounts import selectors, services
+from permissions.scopes import Scope
+from permissions.serializers import StrictSerializer
+
+PASSWORD_LENGTH = 256  # bounds the work of hashing; NIST 800-63B asks for at least 64
+
+
+class RegistrationSerializer(StrictSerializer):
+    """A new account."""
+
+    email = serializers.EmailField(max_length=254)
+    password = serializers.CharField(
+        max_length=PASSWORD_LENGTH, write_only=True, trim_whitespace=False, style={"input_type": "password"}
+    )
+    name = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
+
+
+class RegisteredSerializer(serializers.Serializer[None]):
+    """What everybody who registers is told."""
+
+    email = serializers.EmailField()
+
+
+class MeSerializer(serializers.Serializer[None]):
+    """The caller, as this token shows them."""
+
+    id = serializers.UUIDField()
+    email = serializers.EmailField()
+    name = serializers.CharField()
+    tenant_id = serializers.UUIDField(allow_null=True, help_text="The tenant the token is for.")
+    role = serializers.CharField(allow_null=True)
+    scopes = serializers.ListField(child=serializers.CharField())
+
+
+class RegisterView(APIView):
+    """Registration."""
+
+    @extend_schema(
+        operation_id="auth_register",
+        summary="Register",
+        request=RegistrationSerializer,
+        responses={201: RegisteredSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Create an account; sign in afterwards.
+
+        The answer is the same when the address has an account already: that account stays as it is.
+        """
+        serializer = RegistrationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            services.register(**serializer.validated_data)
+        except RuleBroken as error:
+            raise serializers.ValidationError({"password": serializers.as_serializer_error(error)["non_field_errors"]})  # noqa: B904 -- the cause says nothing more
+        body = RegisteredSerializer({"email": serializer.validated_data["email"]})
+        return Response(body.data, status=status.HTTP_201_CREATED)
+
+
+class MeView(APIView):
+    """The caller's own account."""
+
+    scopes = {"GET": Scope.PROFILE_READ}
+
+    @extend_schema(operation_id="me_retrieve", summary="See oneself", responses=MeSerializer)
+    def get(self, request: Request) -> Response:
+        """One's own account, and what the token at hand is good for."""
+        user = selectors.user_by_id(request.user.id)
+        principal = request.user
+        body = {
+            "id": user.id,
+            "email": user.email,
+            "name": user.name,
+            "tenant_id": principal.tenant_id,
+            "role": principal.role,
+            "scopes": sorted(principal.scopes),
+        }
+        return Response(MeSerializer(body).data)

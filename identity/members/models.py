@@ -1,0 +1,43 @@
+"""Who belongs to which tenant, as what."""
+
+import uuid
+
+from django.db import models
+
+from identity.accounts.models import User
+from permissions.roles import Role
+from tenants.registry.models import Tenant
+
+ROLES = [(role.value, role.value.title()) for role in Role]
+
+
+class MembershipStatus(models.TextChoices):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Membership(models.Model):
+    """One person in one tenant.
+
+    Attributes:
+        version: the ``ver`` claim. It moves in the same transaction as anything that changes what the member may do, and
+            a token with another version is refused on its next request.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=32, choices=ROLES)
+    status = models.CharField(max_length=16, choices=MembershipStatus, default=MembershipStatus.ACTIVE)
+    version = models.PositiveIntegerField(default=1)
+    joined_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "user"], name="members_membership_once"),
+        ]
+        indexes = [models.Index(fields=["tenant", "-joined_at", "id"])]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.tenant_id}"

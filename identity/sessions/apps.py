@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class SessionsConfig(AppConfig):
+    name = "identity.sessions"
+    label = "identity_sessions"  # Django's own app is called `sessions`

@@ -1,0 +1,109 @@
+"""``/api/v1/auth/{login,refresh,verify,logout}``."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from identity.sessions import services as sessions
+from identity.sessions.models import Api, EndReason
+from identity.tokens import services
+from identity.tokens.authentication import bearer_token
+from identity.tokens.backends import BearerBackend
+from identity.tokens.serializers import (
+    LoginSerializer,
+    LogoutSerializer,
+    RefreshSerializer,
+    TokensSerializer,
+    VerifiedSerializer,
+    VerifySerializer,
+)
+from identity.tokens.services import IssuedTokens
+from tenants.routing.middleware import tenant_of
+
+
+def token_response(tokens: IssuedTokens) -> Response:
+    """Return tokens so that nobody on the way keeps them (RFC 6749 section 5.1)."""
+    headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+    return Response(TokensSerializer(tokens).data, headers=headers)
+
+
+class LoginView(APIView):
+    """Signing in."""
+
+    @extend_schema(operation_id="auth_login", summary="Sign in", request=LoginSerializer, responses=TokensSerializer)
+    def post(self, request: Request) -> Response:
+        """Sign in with an address and a password.
+
+        The tokens are for one tenant: that of the host, else the one named in `tenant`, else the one used last. A person
+        without a tenant gets tokens that are good for their own account only.
+        """
+        serializer = LoginSerializer(data=request.data, context={"request": request})
+        serializer.is_valid(raise_exception=True)
+        return token_response(serializer.save())
+
+
+class RefreshView(APIView):
+    """Refreshing."""
+
+    @extend_schema(
+        operation_id="auth_refresh", summary="Refresh tokens", request=RefreshSerializer, responses=TokensSerializer
+    )
+    def post(self, request: Request) -> Response:
+        """Exchange a refresh token for new tokens, with the role and scopes of this moment.
+
+        A refresh token is good once. Sending it again within a few seconds returns the same successor; sending an older
+        one ends the session, because two parties hold it.
+        """
+        serializer = RefreshSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        text = serializer.validated_data["refresh_token"]
+        return token_response(services.refresh(text=text, host_tenant=tenant_of(request._request)))
+
+
+class VerifyView(APIView):
+    """Verifying."""
+
+    @extend_schema(
+        operation_id="auth_verify", summary="Verify a token", request=VerifySerializer, responses=VerifiedSerializer
+    )
+    def post(self, request: Request) -> Response:
+        """Tell whether this host would accept an access token now, and what it is good for; 401 when it would not."""
+        serializer = VerifySerializer(data=request.data, context={"request": request})
+        serializer.is_valid(raise_exception=True)
+        return Response(VerifiedSerializer(serializer.validated_data["principal"]).data)
+
+
+class LogoutView(APIView):
+    """Signing out."""
+
+    backend = BearerBackend
+    api = Api.TENANT
+
+    @extend_schema(
+        operation_id="auth_logout", summary="Sign out", request=LogoutSerializer, responses={204: None}
+    )
+    def post(self, request: Request) -> Response:
+        """End the session: all its tokens are refused from the next request on.
+
+        Name the session by its `refresh_token`, which may be spent or expired, or by sending its access token as bearer
+        token.
+        """
+        serializer = LogoutSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        text = serializer.validated_data.get("refresh_token")
+        if text is not None:
+            services.sign_out(text=text, api=self.api)
+        else:
+            self._end_own_session(request)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _end_own_session(self, request: Request) -> None:
+        raw = bearer_token(request)
+        if raw is None:
+            raise NotAuthenticated
+        principal = self.backend().inspect(request._request, raw)
+        if principal.session_id is not None:
+            sessions.end_session(session_id=principal.session_id, reason=EndReason.LOGOUT)

@@ -1,0 +1,34 @@
+from rest_framework import status
+from rest_framework.exceptions import APIException
+
+
+class InvalidToken(APIException):
+    """401: the token is no good (RFC 6750 section 3.1, ``invalid_token``): malformed, expired, revoked, not for here."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_code = "invalid_token"
+    default_detail = "The token is not valid here. Refresh it, or sign in again."
+
+
+class InvalidCredentials(APIException):
+    """401: wrong address or wrong password; which of the two is not told."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_code = "invalid_credentials"
+    default_detail = "The address and the password do not belong together."
+
+
+class InvalidRequest(APIException):
+    """400: the Authorization header is not what RFC 6750 section 2.1 says."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid_request"
+    default_detail = "Send one token: `Authorization: Bearer <token>`."
+
+
+class InvalidScope(APIException):
+    """400: none of the requested scopes can be had, or one of them does not exist."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid_scope"
+    default_detail = "There is no such scope, or this account may not have it in this tenant."

@@ -1,0 +1,135 @@
+"""simplejwt's token serializers, made ours: tenant, role and scopes go into the token, sessions and strict fields around it."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework_simplejwt.serializers import PasswordField, TokenObtainSerializer, TokenVerifySerializer
+
+from identity.accounts.models import User
+from identity.sessions.services import Device
+from identity.tokens import services
+from identity.tokens.backends import BearerBackend
+from identity.tokens.errors import InvalidCredentials
+from identity.tokens.services import IssuedTokens
+from identity.tokens.tokens import TenantAccessToken
+from permissions.principals import Principal
+from permissions.serializers import StrictFieldsMixin, StrictSerializer
+from tenants.registry.names import SLUG_LENGTH
+from tenants.routing.middleware import tenant_of
+
+_PASSWORD_LENGTH = 256
+_REFRESH_TOKEN_LENGTH = 200
+_ACCESS_TOKEN_LENGTH = 8192
+
+
+class PasswordSignInSerializer(StrictFieldsMixin, TokenObtainSerializer):
+    """An address and a password, checked by Django's authentication backends."""
+
+    user: User
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # simplejwt's fields have no limits, and strip a password of its outer spaces.
+        self.fields["email"] = serializers.CharField(max_length=254, write_only=True)
+        self.fields["password"] = PasswordField(max_length=_PASSWORD_LENGTH, trim_whitespace=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Set ``self.user`` to whom the credentials belong.
+
+        Raises:
+            InvalidCredentials: to nobody, or to an account that is not active.
+        """
+        try:
+            super().validate(attrs)
+        except AuthenticationFailed:
+            # The same words for a wrong password and an unknown address, and a hash computed either way.
+            raise InvalidCredentials from None
+        return attrs
+
+
+class LoginSerializer(PasswordSignInSerializer):
+    """Sign in to one tenant: the host's, else the named one, else the last used one, else none."""
+
+    token_class = TenantAccessToken
+
+    tenant = serializers.CharField(
+        max_length=SLUG_LENGTH, required=False, write_only=True, help_text="Slug of the tenant to enter."
+    )
+    scope = serializers.CharField(
+        max_length=2000,
+        required=False,
+        write_only=True,
+        help_text="Space-separated scopes, if the token shall hold fewer than the role does.",
+    )
+
+    def create(self, validated_data: dict[str, Any]) -> IssuedTokens:
+        """Start the session and return its tokens."""
+        request = self.context["request"]
+        return services.sign_in(
+            user=self.user,
+            host_tenant=tenant_of(request._request),
+            slug=validated_data.get("tenant"),
+            scope=validated_data.get("scope", ""),
+            methods=["pwd"],
+            device=device_of(request),
+        )
+
+
+class RefreshSerializer(StrictSerializer):
+    """A refresh token to exchange."""
+
+    refresh_token = serializers.CharField(max_length=_REFRESH_TOKEN_LENGTH, write_only=True)
+
+
+class LogoutSerializer(StrictSerializer):
+    """What to sign out: the session of a refresh token, or of the bearer token."""
+
+    refresh_token = serializers.CharField(max_length=_REFRESH_TOKEN_LENGTH, write_only=True, required=False)
+
+
+class VerifySerializer(StrictFieldsMixin, TokenVerifySerializer):
+    """An access token to verify, down to whether what it says is still true."""
+
+    backend: type[BearerBackend] = BearerBackend
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["token"] = serializers.CharField(max_length=_ACCESS_TOKEN_LENGTH, write_only=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the principal of a token that would be accepted on this host now; raises as ``BearerBackend.inspect``."""
+        request: Request = self.context["request"]
+        principal = self.backend().inspect(request._request, attrs["token"])
+        return {"principal": principal}
+
+
+class TokensSerializer(serializers.Serializer[IssuedTokens]):
+    """Tokens, under OAuth's names (RFC 6749 section 5.1)."""
+
+    access_token = serializers.CharField(help_text="JWT as RFC 9068 says; send it as `Authorization: Bearer`.")
+    refresh_token = serializers.CharField(help_text="Opaque. Good once; every refresh returns the next one.")
+    token_type = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
+    scope = serializers.CharField(help_text="Space-separated scopes that the access token holds.")
+    tenant = serializers.CharField(allow_null=True, help_text="Slug of the tenant that the tokens are for.")
+    role = serializers.CharField(allow_null=True)
+
+
+class VerifiedSerializer(serializers.Serializer[Principal]):
+    """What a verified token is good for."""
+
+    kind = serializers.CharField(help_text="`member`, or `person` outside any tenant.")
+    id = serializers.UUIDField()
+    tenant_id = serializers.UUIDField(allow_null=True)
+    role = serializers.CharField(allow_null=True)
+    scopes = serializers.SerializerMethodField()
+
+    def get_scopes(self, principal: Principal) -> list[str]:
+        return sorted(principal.scopes)
+
+
+def device_of(request: Request) -> Device:
+    """Return where a request comes from."""
+    return Device(request.META.get("REMOTE_ADDR") or None, request.META.get("HTTP_USER_AGENT", ""))

@@ -1,0 +1,10 @@
+from django.urls import path
+
+from identity.tokens.api import LoginView, LogoutView, RefreshView, VerifyView
+
+urlpatterns = [
+    path("auth/login", LoginView.as_view(), name="auth-login"),
+    path("auth/refresh", RefreshView.as_view(), name="auth-refresh"),
+    path("auth/verify", VerifyView.as_view(), name="auth-verify"),
+    path("auth/logout", LogoutView.as_view(), name="auth-logout"),
+]

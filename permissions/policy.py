@@ -1,0 +1,137 @@
+"""The one table of rights: what each scope allows, which built-in roles hold it, which callers may ever hold it.
+
+A scope that is not in the table is in no role and can be held by nobody: silence is denial. The kinds of caller are a
+ceiling: whatever a role or a request says, a token of another kind never carries the scope.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+from permissions import scopes
+from permissions.principals import Kind, Principal
+from permissions.roles import OperatorRole, Role
+from permissions.scopes import Scope
+
+EVERY_ROLE = frozenset(Role)
+FROM_MEMBER = frozenset({Role.OWNER, Role.ADMIN, Role.MEMBER})
+FROM_ADMIN = frozenset({Role.OWNER, Role.ADMIN})
+PEOPLE = frozenset({Kind.MEMBER})
+PEOPLE_AND_CLIENTS = frozenset({Kind.MEMBER, Kind.CLIENT})
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One row of the table.
+
+    Attributes:
+        scope: see ``scopes.PATTERN``.
+        description: a sentence for people who decide whether to grant it.
+        roles: built-in roles that hold it: tenant roles, or operator roles for a ``platform:`` scope.
+        kinds: kinds of caller whose token may ever carry it.
+    """
+
+    scope: str
+    description: str
+    roles: frozenset[Role] | frozenset[OperatorRole]
+    kinds: frozenset[Kind]
+
+    def __post_init__(self) -> None:
+        if not scopes.PATTERN.fullmatch(self.scope):
+            raise ValueError(f"{self.scope!r} is no scope name: see permissions/scopes.py for the grammar.")
+        for_operators = scopes.is_operator_scope(self.scope)
+        if for_operators != (self.kinds == {Kind.OPERATOR}):
+            raise ValueError(f"{self.scope!r}: `platform:` scopes are for operators, and for operators only.")
+        if not all(isinstance(role, OperatorRole if for_operators else Role) for role in self.roles):
+            raise ValueError(f"{self.scope!r}: tenant roles hold tenant scopes, operator roles hold operator scopes.")
+
+
+_STAFF = frozenset({Kind.OPERATOR})
+
+_table: dict[str, Grant] = {}
+
+
+def register(*grants: Grant) -> None:
+    """Add rows to the table; call it from an app's ``ready()``.
+
+    Raises:
+        ValueError: another row already speaks for the scope.
+    """
+    for grant in grants:
+        if _table.get(grant.scope, grant) != grant:
+            raise ValueError(f"{grant.scope!r} is already declared, differently.")
+        _table[grant.scope] = grant
+
+
+register(
+    Grant(Scope.PROFILE_READ, "See one's own account and tenants.", EVERY_ROLE, PEOPLE | {Kind.PERSON}),
+    Grant(Scope.TENANT_READ, "See the tenant's name and settings.", EVERY_ROLE, PEOPLE_AND_CLIENTS),
+    Grant(Scope.TENANT_WRITE, "Change the tenant's name and settings.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.MEMBERS_READ, "See who is in the tenant and with which role.", EVERY_ROLE, PEOPLE_AND_CLIENTS),
+    Grant(Scope.MEMBERS_WRITE, "Change roles and remove members.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.PLATFORM_TENANTS_READ, "See every tenant of the platform.", frozenset(OperatorRole), _STAFF),
+    Grant(
+        Scope.PLATFORM_TENANTS_WRITE,
+        "Create, suspend and resume tenants.",
+        frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
+        _STAFF,
+    ),
+)
+
+
+def table() -> Mapping[str, Grant]:
+    """Return every declared scope's row, by scope name in alphabetical order."""
+    return dict(sorted(_table.items()))
+
+
+def granted(kind: Kind, role: str | None) -> frozenset[str]:
+    """Return the scopes a caller of `kind` holds through built-in `role`.
+
+    A person inside no tenant has no role; they hold what a person may hold. Anybody else without a role holds nothing.
+    """
+    return frozenset(
+        grant.scope for grant in _table.values() if kind in grant.kinds and (kind is Kind.PERSON or role in grant.roles)
+    )
+
+
+def narrow(held: frozenset[str], requested: Iterable[str]) -> frozenset[str]:
+    """Return what of `requested` is covered by `held`; all of `held` when nothing is requested.
+
+    Asking for ``read`` while holding only the ``write`` of the same resource gives ``read``.
+    """
+    wanted = frozenset(requested)
+    return frozenset(scope for scope in wanted if scopes.holds(held, scope)) if wanted else held
+
+
+class Reason(StrEnum):
+    """Why a request was refused; also the problem's ``code``."""
+
+    NOT_AUTHENTICATED = "not_authenticated"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    UNDECLARED = "undeclared_endpoint"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer to "may they?": allowed, or refused with a reason. True when allowed."""
+
+    reason: Reason | None = None
+    missing: frozenset[str] = field(default=frozenset())
+
+    @classmethod
+    def allow(cls) -> Self:
+        return cls()
+
+    def __bool__(self) -> bool:
+        return self.reason is None
+
+
+def decide(principal: Principal, required: frozenset[str] | None) -> Decision:
+    """Decide whether `principal` may do what needs all of `required`; None means that nothing was declared."""
+    if not required:
+        return Decision(Reason.UNDECLARED)
+    if not principal.is_authenticated:
+        return Decision(Reason.NOT_AUTHENTICATED, required)
+    missing = frozenset(scope for scope in required if not scopes.holds(principal.scopes, scope))
+    return Decision(Reason.INSUFFICIENT_SCOPE, missing) if missing else Decision.allow()

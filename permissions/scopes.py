@@ -1,0 +1,41 @@
+"""The vocabulary of scopes: names only.
+
+Grammar: ``<resource>:<action>`` for tenant APIs and ``platform:<resource>:<action>`` for the operator API, in lower
+case, words joined by hyphens. ``<resource>`` is the plural noun in the URL (singular where there is only one), and
+``<action>`` is ``read`` or ``write``; ``write`` implies ``read`` of the same resource.
+
+This module imports nothing of ours. What a scope means, which roles hold it and which kinds of caller may ever hold
+it is one table, in ``policy.py``. An app beside this product declares its own scopes with ``policy.register``.
+"""
+
+import re
+from enum import StrEnum
+
+PATTERN = re.compile(r"(?:platform:)?[a-z]+(?:-[a-z]+)*:(?:read|write)")
+_OPERATOR_PREFIX = "platform:"
+
+
+class Scope(StrEnum):
+    """Scopes of the product itself."""
+
+    PROFILE_READ = "profile:read"
+    TENANT_READ = "tenant:read"
+    TENANT_WRITE = "tenant:write"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
+
+    PLATFORM_TENANTS_READ = "platform:tenants:read"
+    PLATFORM_TENANTS_WRITE = "platform:tenants:write"
+
+
+def is_operator_scope(scope: str) -> bool:
+    """Tell whether `scope` belongs to the operator API."""
+    return scope.startswith(_OPERATOR_PREFIX)
+
+
+def holds(held: frozenset[str], wanted: str) -> bool:
+    """Tell whether `held` contains `wanted`, itself or through the ``write`` of the same resource."""
+    if wanted in held:
+        return True
+    resource, _, action = wanted.rpartition(":")
+    return action == "read" and f"{resource}:write" in held

@@ -1,0 +1,181 @@
+"""Every refusal is a problem detail (RFC 9457).
+
+Members: ``type`` (a link to what the code means), ``title``, ``status``, ``detail``, ``code`` (what programs decide by; it never
+changes), and ``errors`` when single fields or parameters are at fault: ``{"pointer" | "parameter", "code", "detail"}``.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import IntegrityError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from permissions.errors import InsufficientScope
+from psycopg.errors import QueryCanceled
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_SECONDS = 1
+
+log = logging.getLogger(__name__)
+
+
+def problem(status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
+    """Return the body of a problem detail."""
+    return {
+        "type": f"{settings.ISSUER}/docs/problems#{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
+
+
+def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | None:
+    """Turn what a view raised into a problem response; None leaves a bug to Django, which logs it and answers 500."""
+    error = _as_api_exception(exc)
+    if error is None:
+        return None
+    # Without a body, what is not valid is a parameter.
+    place = "parameter" if context["request"].method in {"GET", "HEAD", "DELETE"} else "pointer"
+    return Response(_body(error, place), status=error.status_code, headers=_headers(error), content_type=MEDIA_TYPE)
+
+
+class Conflict(exceptions.APIException):
+    """409: the change contradicts what is there, most likely written by somebody else at the same time."""
+
+    status_code = HTTPStatus.CONFLICT
+    default_code = "conflict"
+    default_detail = "This contradicts existing data. Read it again and retry."
+
+
+class Unavailable(exceptions.APIException):
+    """503: the database does not answer for now; nothing was changed."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_code = "unavailable"
+    default_detail = "The service is briefly unavailable. Nothing was changed; retry."
+
+
+def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
+    match exc:
+        case exceptions.APIException():
+            return exc
+        case ModelValidationError():
+            return exceptions.ValidationError(_details(exc))
+        case Http404() | ObjectDoesNotExist():
+            return exceptions.NotFound()
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case SuspiciousOperation():
+            return exceptions.ParseError("The request is malformed.")
+        case IntegrityError():
+            return Conflict()
+        case _ if _database_is_away(exc):
+            log.warning("The database is not available: %s", type(exc.__cause__ or exc).__name__)
+            return Unavailable()
+        case _:
+            return None
+
+
+def _database_is_away(exc: BaseException | None) -> bool:
+    return isinstance(exc, OperationalError | InterfaceError) and not isinstance(exc.__cause__, QueryCanceled)
+
+
+def _details(exc: ModelValidationError) -> Any:
+    if hasattr(exc, "error_dict"):
+        return {field: _error_list(errors) for field, errors in exc.error_dict.items()}
+    return _error_list(exc.error_list)
+
+
+def _error_list(errors: list[ModelValidationError]) -> list[exceptions.ErrorDetail]:
+    return [
+        exceptions.ErrorDetail(message, code=error.code or "invalid") for error in errors for message in error.messages
+    ]
+
+
+def _body(error: exceptions.APIException, place: str) -> dict[str, Any]:
+    if isinstance(error, exceptions.ValidationError):
+        errors = [{place: _locate(path, place), **rest} for path, rest in _field_errors(error.detail, ())]
+        return problem(error.status_code, "validation_error", "Some of the input is not valid.", errors=errors)
+    detail: Any = error.detail
+    code = getattr(detail, "code", None) or error.default_code
+    extra = {"scope": error.scope} if isinstance(error, InsufficientScope) else {}
+    return problem(error.status_code, code, str(detail), **extra)
+
+
+def _field_errors(detail: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """Yield where each single error is, and what it is."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            # What concerns the whole object is said of the object.
+            yield from _field_errors(inner, path if name == "non_field_errors" else (*path, str(name)))
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            yield from _field_errors(inner, (*path, str(index)) if isinstance(inner, dict | list) else path)
+    else:
+        yield path, {"code": getattr(detail, "code", None) or "invalid", "detail": str(detail)}
+
+
+def _locate(path: tuple[str, ...], place: str) -> str:
+    """Return a parameter's name, or a JSON pointer as a URI fragment (RFC 6901 section 6)."""
+    if place == "parameter":
+        return ".".join(path)
+    return "#" + "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    if isinstance(error, InsufficientScope):
+        return {"WWW-Authenticate": _challenge("insufficient_scope", error, scope=error.scope)}
+    if error.status_code == HTTPStatus.UNAUTHORIZED:
+        # RFC 6750 section 3.1: a request without credentials gets a challenge without an error code.
+        code = error.default_code
+        return {"WWW-Authenticate": _challenge("" if code == "not_authenticated" else code, error)}
+    if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+    if isinstance(error, exceptions.Throttled) and error.wait is not None:
+        return {"Retry-After": str(max(1, round(error.wait)))}
+    return {}
+
+
+def _challenge(code: str, error: exceptions.APIException, **parameters: str) -> str:
+    values = {"realm": "tenantry"}
+    if code in {"invalid_token", "insufficient_scope"}:
+        values |= {"error": code, "error_description": str(error.detail).replace('"', "'"), **parameters}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in values.items())
+
+
+def _respond(status: HTTPStatus, code: str, detail: str, **headers: str) -> JsonResponse:
+    return JsonResponse(problem(status, code, detail), status=status, content_type=MEDIA_TYPE, headers=headers)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Answer what Django refuses before any view is asked, such as a malformed Host header (``handler400``)."""
+    return _respond(HTTPStatus.BAD_REQUEST, "bad_request", "The request is malformed.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Answer Django's own PermissionDenied outside DRF (``handler403``)."""
+    return _respond(HTTPStatus.FORBIDDEN, "permission_denied", "This is not allowed.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Answer a path or a host that leads nowhere (``handler404``)."""
+    code = getattr(exception, "code", "not_found")
+    detail = str(exception) if code != "not_found" else "There is nothing at this path."
+    return _respond(HTTPStatus.NOT_FOUND, code, detail)
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """Answer what went wrong outside any view (``handler500``); what it was is in the log and nowhere else."""
+    if _database_is_away(sys.exc_info()[1]):
+        retry = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+        return _respond(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.default_code, Unavailable.default_detail, **retry)
+    return _respond(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "Something went wrong on our side.")

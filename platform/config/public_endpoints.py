@@ -1,0 +1,19 @@
+"""Every endpoint that answers without credentials. A change of this list is a change of what strangers may do."""
+
+PUBLIC_ENDPOINTS = frozenset(
+    {
+        "api/v1/auth/register",
+        "api/v1/auth/login",
+        "api/v1/auth/refresh",  # its credential is the refresh token
+        "api/v1/auth/verify",  # its credential is the token to verify
+        "api/v1/auth/logout",  # its credential is a refresh token or a bearer token, which may be of a suspended tenant
+        "operator/v1/auth/login",
+        "operator/v1/auth/refresh",
+        "operator/v1/auth/logout",
+        "health/live",
+        "health/ready",
+        "docs",
+        "docs/problems",
+        "docs/<slug:name>.json",
+    }
+)

@@ -1,0 +1,248 @@
+"""Settings: every deployment differs by environment variables alone (see README, "Settings").
+
+The default is production, which refuses to start without its secrets. ``TENANTRY_ENV=development`` makes secrets of its own
+under ``DATA_DIR`` on the first start.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from config import environment
+from config.public_endpoints import PUBLIC_ENDPOINTS as PUBLIC_ENDPOINTS  # read as settings.PUBLIC_ENDPOINTS
+from identity.tokens.keys import generate_key
+
+ROOT = Path(__file__).resolve().parents[2]
+
+env = environ.Env()
+
+ENVIRONMENT = environment.environment_name(env.str("TENANTRY_ENV", default=environment.PRODUCTION))
+IN_DEVELOPMENT = ENVIRONMENT == environment.DEVELOPMENT
+DEBUG = False  # Django's error pages show settings and data: not even in development
+
+# --- Data that development keeps: keys, and the embedded database ---------------------------------------------------------
+
+DATA_DIR = Path(env.str("DATA_DIR", default=str(ROOT / ".data"))).absolute()
+_SECRETS = DATA_DIR / "secrets" if IN_DEVELOPMENT else None
+
+# --- Secrets --------------------------------------------------------------------------------------------------------------
+
+SECRET_KEY = environment.secret(
+    "SECRET_KEY",
+    env.str("SECRET_KEY", default=""),
+    file=_SECRETS and _SECRETS / "secret-key",
+    generate=environment.random_secret,
+)
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+
+# Private keys in PEM, one after the other: the first one signs, all of them verify.
+SIGNING_KEYS = environment.split_pems(
+    environment.secret(
+        "TENANTRY_SIGNING_KEYS",
+        env.str("TENANTRY_SIGNING_KEYS", multiline=True, default=""),
+        file=_SECRETS and _SECRETS / "signing-keys.pem",
+        generate=generate_key,
+    )
+)
+
+# --- Hosts ----------------------------------------------------------------------------------------------------------------
+
+PORT = env.int("PORT", default=8000)
+
+# Tenants answer on <slug>.BASE_DOMAIN; the API without a tenant, and the operator API, on API_HOSTS.
+BASE_DOMAIN: str = env.str("BASE_DOMAIN", default="localhost" if IN_DEVELOPMENT else env.NOTSET)
+API_HOSTS = frozenset(env.list("API_HOSTS", default=["localhost", "127.0.0.1"] if IN_DEVELOPMENT else env.NOTSET))
+
+# The `iss` of every token, and the base of everything else that must be absolute.
+ISSUER = env.str("ISSUER", default=f"http://localhost:{PORT}" if IN_DEVELOPMENT else env.NOTSET).rstrip("/")
+
+# Any host may knock: tenants bring their own domains. HostMiddleware refuses those that are in no directory.
+ALLOWED_HOSTS = ["*"]
+HOST_CACHE_SECONDS = env.int("HOST_CACHE_SECONDS", default=10)
+
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(api|operator)/"
+
+# --- Apps: in `public`, or in every tenant's schema, never both -----------------------------------------------------------
+
+SHARED_APPS = [
+    "config",
+    "django_tenants",
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "corsheaders",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "permissions",
+    "tenants.registry",
+    "tenants.context",
+    "tenants.routing",
+    "tenants.lifecycle",
+    "tenants.fleet",
+    "identity.accounts",
+    "identity.members",
+    "identity.sessions",
+    "identity.tokens",
+    "operators",
+]
+TENANT_APPS: list[str] = env.list("TENANT_APPS", default=["examples.projects"])
+INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
+
+TENANT_MODEL = "registry.Tenant"
+TENANT_DOMAIN_MODEL = "registry.Domain"
+TENANT_SYNC_ROUTER = "tenants.context.router.TenantRouter"
+DATABASE_ROUTERS = [TENANT_SYNC_ROUTER]
+GET_EXECUTOR_FUNCTION = "tenants.fleet.executor.get_executor"
+
+# --- Requests -------------------------------------------------------------------------------------------------------------
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.middleware.NoStoreMiddleware",
+    "tenants.routing.middleware.HostMiddleware",
+    "tenants.context.middleware.TenantContextMiddleware",
+    "config.middleware.OptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+TENANT_URLCONF = "config.urls_tenant"
+URLCONFS = [ROOT_URLCONF, TENANT_URLCONF]
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=1024 * 1024)
+MAX_JSON_DEPTH = 32
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# --- Database -------------------------------------------------------------------------------------------------------------
+
+_url_file = DATA_DIR / "database-url"
+_database_url = env.str("DATABASE_URL", default="")
+EMBEDDED_POSTGRES = IN_DEVELOPMENT and not _database_url
+if EMBEDDED_POSTGRES and _url_file.exists():
+    _database_url = _url_file.read_text().strip()
+
+DATABASES = {
+    "default": {
+        **environment.database(_database_url),
+        "ENGINE": "tenants.context.backend",
+        "OPTIONS": {
+            "pool": {
+                "min_size": env.int("DATABASE_POOL_MIN", default=1),
+                "max_size": env.int("DATABASE_POOL_MAX", default=8),
+                "timeout": 5,
+                "max_lifetime": 600,
+            },
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- People and tokens ----------------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "identity.tokens.backends.BearerBackend",
+    "operators.backends.OperatorBearerBackend",
+]
+PASSWORD_HASHERS = [
+    "identity.accounts.hashers.OwaspArgon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": env.int("PASSWORD_MIN_LENGTH", default=15)},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email", "name"]},
+    },
+]
+
+TENANT_AUDIENCE = f"{ISSUER}/api"
+OPERATOR_AUDIENCE = f"{ISSUER}/operator"
+FIRST_PARTY_CLIENT_ID = "tenantry"
+
+ACCESS_LIFETIME = timedelta(seconds=env.int("ACCESS_SECONDS", default=300))
+REFRESH_IDLE_LIFETIME = timedelta(days=env.int("REFRESH_IDLE_DAYS", default=14))
+REFRESH_GRACE = timedelta(seconds=env.int("REFRESH_GRACE_SECONDS", default=10))
+SESSION_LIFETIME = timedelta(days=env.int("SESSION_DAYS", default=30))
+
+SIMPLE_JWT = {
+    "ALGORITHM": "ES256",
+    "AUTH_TOKEN_CLASSES": ("identity.tokens.tokens.TenantAccessToken",),
+    "ISSUER": ISSUER,
+    "SIGNING_KEY": "",  # the ring in identity.tokens.keys signs; simplejwt's own key must never be SECRET_KEY
+    "USER_ID_CLAIM": "sub",
+}
+
+# --- DRF ------------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["identity.tokens.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["permissions.drf.ScopePermission"],
+    "DEFAULT_PARSER_CLASSES": ["config.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_FILTER_BACKENDS": [
+        "django_filters.rest_framework.DjangoFilterBackend",
+        "rest_framework.filters.SearchFilter",
+        "config.pagination.StrictOrderingFilter",
+    ],
+    "DEFAULT_PAGINATION_CLASS": "config.pagination.SignedCursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.ScopedAutoSchema",
+    "EXCEPTION_HANDLER": "config.problems.exception_handler",
+    "UNAUTHENTICATED_USER": "permissions.principals.anonymous",
+    "UNAUTHENTICATED_TOKEN": "permissions.principals.anonymous",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "TenantStatusEnum": "tenants.registry.models.TenantStatus.choices",
+        "MembershipStatusEnum": "identity.members.models.MembershipStatus.choices",
+        "RoleEnum": "identity.members.models.ROLES",
+    },
+}
+
+# --- Files, time, transport -----------------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = None if IN_DEVELOPMENT else ROOT / "static"  # production runs collectstatic
+WHITENOISE_USE_FINDERS = IN_DEVELOPMENT
+
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+SECURE_SSL_REDIRECT = not IN_DEVELOPMENT
+SECURE_REDIRECT_EXEMPT = [r"^health/"]  # probes come over plain HTTP from inside
+SECURE_HSTS_SECONDS = 0 if IN_DEVELOPMENT else env.int("HSTS_SECONDS", default=31_536_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not IN_DEVELOPMENT
+SECURE_HSTS_PRELOAD = not IN_DEVELOPMENT
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# --- Logs -----------------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.request": {"level": "ERROR"}},  # a refusal is no event for the operator of a server
+}

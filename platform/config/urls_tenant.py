@@ -1,0 +1,36 @@
+"""What answers on a tenant's own host."""
+
+from importlib.util import find_spec
+
+from django.conf import settings
+from django.urls import include, path
+
+from config import docs, health
+
+# Each tenant app brings its own routes, in a module `urls`.
+_tenant_apps = [path("", include(f"{app}.urls")) for app in settings.TENANT_APPS if find_spec(f"{app}.urls")]
+
+urlpatterns = [
+    path(
+        "api/v1/",
+        include(
+            [
+                path("", include("identity.accounts.urls")),
+                path("", include("identity.tokens.urls")),
+                path("", include("identity.members.urls")),
+                path("", include("tenants.registry.urls")),
+                *_tenant_apps,
+            ]
+        ),
+    ),
+    path("health/live", health.LiveView.as_view(), name="health-live"),
+    path("health/ready", health.ReadyView.as_view(), name="health-ready"),
+    path("docs", docs.page, name="docs"),
+    path("docs/problems", docs.problems, name="docs-problems"),
+    path("docs/<slug:name>.json", docs.document, name="docs-document"),
+]
+
+handler400 = "config.problems.bad_request"
+handler403 = "config.problems.permission_denied"
+handler404 = "config.problems.not_found"
+handler500 = "config.problems.server_error"

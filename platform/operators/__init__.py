@@ -1,0 +1,1 @@
+"""The operator API: platform staff, and what they do to tenants."""

@@ -1,0 +1,33 @@
+"""Operator tokens."""
+
+from identity.sessions.models import Api
+from identity.tokens import liveness
+from identity.tokens.authentication import BearerAuthentication
+from identity.tokens.backends import BearerBackend
+from identity.tokens.claims import Claims
+from identity.tokens.errors import InvalidToken
+from identity.tokens.liveness import Enter
+from identity.tokens.tokens import OperatorAccessToken
+from permissions.principals import Kind
+
+from operators import selectors
+
+
+class OperatorBearerBackend(BearerBackend):
+    """Turn an operator token into a Principal: its audience is the operator API's, and it enters no tenant."""
+
+    token_class = OperatorAccessToken
+
+    def check(self, claims: Claims, enter: Enter) -> Kind:
+        liveness.check_session(claims, Api.OPERATOR)
+        operator = selectors.active_operator(claims.sub)
+        if operator is None or operator.version != claims.ver:
+            raise InvalidToken
+        return Kind.OPERATOR
+
+
+class OperatorAuthentication(BearerAuthentication):
+    """The authentication class of every operator view."""
+
+    backend = OperatorBearerBackend
+    kinds = frozenset({Kind.OPERATOR})

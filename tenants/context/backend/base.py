@@ -1,0 +1,83 @@
+"""The database backend (``ENGINE = "tenants.context.backend"``): django-tenants' without its ``SET search_path``.
+
+django-tenants sets the search path of the *session* before every query, swallows the errors of doing so, and what it set
+outlives the transaction: behind a transaction pooler, rows of other tenants come back. Here nothing is ever set on a
+session. A connection works in ``public`` until a transaction enters a tenant with ``SET LOCAL``, and Postgres itself takes
+it out again at commit or rollback.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.introspection import DatabaseIntrospection
+from django.db.backends.utils import debug_transaction
+from django_tenants.postgresql_backend import base
+from django_tenants.utils import get_public_schema_name
+
+
+class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-tenants has no types
+    """A Postgres connection that is in at most one tenant, and only inside a transaction."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # django-tenants' introspection leaves a session-wide search path behind; ours is right as it stands.
+        self.introspection = DatabaseIntrospection(self)
+        self._opening: str | None = None
+        self._opening_row: tuple[Any, ...] | None = None
+
+    def _handle_search_path(self, cursor: Any = None) -> None:
+        """Send nothing: the path is the transaction's, set once by ``tenants.context``."""
+
+    def set_tenant(self, tenant: Any, include_public: bool = True) -> None:
+        """Accept ``public`` only: django-tenants' own switches have no transaction that would undo them."""
+        if tenant.schema_name != get_public_schema_name():
+            raise TypeError("Use tenants.context.enter() or maintain(): they switch for one transaction.")
+        super().set_tenant(tenant, include_public)
+
+    @property
+    def in_tenant(self) -> bool:
+        """Tell whether the connection's transaction has entered a tenant."""
+        return bool(self.schema_name != get_public_schema_name())
+
+    @contextmanager
+    def as_tenant(self, tenant: Any) -> Iterator[None]:
+        """Note which tenant the current transaction is in; the path itself is the caller's business."""
+        outside = self.tenant, self.schema_name
+        self.tenant, self.schema_name = tenant, tenant.schema_name
+        try:
+            yield
+        finally:
+            self.tenant, self.schema_name = outside
+
+    def opening(self, statement: str) -> None:
+        """Let the next transaction begin with `statement`, in the same round trip as its BEGIN.
+
+        Its first row is then at ``take_opening_row()``.
+        """
+        self._opening = statement
+
+    def take_opening_row(self) -> tuple[Any, ...] | None:
+        row, self._opening_row = self._opening_row, None
+        return row
+
+    def _start_transaction_under_autocommit(self) -> None:
+        """Begin a transaction: Django's hook for backends that send BEGIN themselves."""
+        statement, self._opening = self._opening, None
+        if statement is None:
+            with debug_transaction(self, "BEGIN"):
+                self._set_autocommit(False)
+            return
+        # The driver stays in autocommit mode: it would send a BEGIN of its own, one round trip more.
+        try:
+            with self.cursor() as cursor:
+                cursor.execute(f"BEGIN; {statement}")
+                cursor.nextset()
+                self._opening_row = cursor.fetchone()
+        except BaseException:
+            # Django does not know yet that a transaction is open, so nobody else would end it.
+            if self.connection is not None and not self.connection.closed:
+                BaseDatabaseWrapper._rollback(self)
+            raise
+

@@ -1,0 +1,165 @@
+"""The only ways into a tenant: ``enter`` for its data, ``maintain`` for its tables.
+
+A tenant context is a transaction. Entering costs one round trip, whatever is checked on the way in::
+
+    BEGIN; SELECT <the tenant, what the guard wants to know, and the search path set for this transaction>
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+from django.db import connection as default_connection
+from django.db import transaction
+from psycopg import sql
+
+from tenants.context.backend.base import DatabaseWrapper
+from tenants.context.errors import AlreadyInTenant, NoSuchTenant, OutsideTenant
+from tenants.registry.models import Tenant
+
+
+@dataclass(frozen=True)
+class TenantRef:
+    """What a request knows of its tenant without loading it."""
+
+    id: UUID
+    slug: str
+    schema_name: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What else must be read on the way in, in the same statement.
+
+    Attributes:
+        columns: name to SQL expression; it may use ``tenant`` and the aliases of `joins`.
+        joins: SQL that follows ``FROM registry_tenant tenant``. It must not multiply rows.
+    """
+
+    columns: Mapping[str, sql.Composable]
+    joins: sql.Composable
+
+
+UNGUARDED = Guard({}, sql.SQL(""))
+
+_LOOK = sql.SQL(
+    "SELECT tenant.id, tenant.slug, tenant.schema_name, tenant.status {columns}"
+    " FROM {tenant_table} tenant {joins} WHERE tenant.id = {tenant_id}"
+)
+_SET_PATH = sql.SQL("set_config('search_path', quote_ident(tenant.schema_name) || ', public', true)")
+_REF_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entered tenant and what its guard read."""
+
+    tenant: TenantRef
+    found: Mapping[str, Any]
+
+
+@contextmanager
+def enter(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Iterator[Entry]:
+    """Be inside a tenant for one transaction: its tables first, then the shared ones.
+
+    The transaction commits when the block ends and rolls back when it raises. Whether the tenant may be entered at all
+    (its status, the caller's membership) is for the caller to decide from the Entry, by raising.
+
+    Raises:
+        NoSuchTenant: no tenant has this id.
+        AlreadyInTenant: one context is one tenant; leave the other first.
+    """
+    connection = _connection()
+    if connection.in_tenant:
+        raise AlreadyInTenant("One context is one tenant: leave the other one first.")
+    statement = _compose(tenant_id, guard, _SET_PATH)
+    nested = connection.in_atomic_block
+    if not nested:
+        connection.opening(statement)
+    with transaction.atomic():
+        row = _fetch(connection, statement) if nested else connection.take_opening_row()
+        entry = _entry(tenant_id, guard, row)
+        with connection.as_tenant(entry.tenant), _restored_path(connection, nested=nested):
+            yield entry
+
+
+def look(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Entry:
+    """Return what ``enter`` would find, without entering.
+
+    Raises:
+        NoSuchTenant: no tenant has this id.
+    """
+    return _entry(tenant_id, guard, _fetch(_connection(), _compose(tenant_id, guard)))
+
+
+@contextmanager
+def maintain(tenant: Tenant) -> Iterator[None]:
+    """Be inside a tenant's schema alone, for one transaction that creates or changes its tables.
+
+    The shared schema is not on the path: a migration that looks for its tables must not find those of ``public``.
+    """
+    connection = _connection()
+    if connection.in_tenant:
+        raise AlreadyInTenant("One context is one tenant: leave the other one first.")
+    nested = connection.in_atomic_block
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('search_path', quote_ident(%s), true)", [tenant.schema_name])
+        with connection.as_tenant(tenant), _restored_path(connection, nested=nested):
+            yield
+
+
+def current_tenant() -> TenantRef:
+    """Return the tenant that this thread's transaction is in.
+
+    Raises:
+        OutsideTenant: it is in none.
+    """
+    connection = _connection()
+    if not connection.in_tenant:
+        raise OutsideTenant("There is no tenant here: enter one with tenants.context.enter().")
+    return cast(TenantRef, connection.tenant)
+
+
+def in_tenant() -> bool:
+    """Tell whether this thread is in a tenant."""
+    return _connection().in_tenant
+
+
+@contextmanager
+def _restored_path(connection: DatabaseWrapper, *, nested: bool) -> Iterator[None]:
+    """Take a transaction that goes on afterwards back to ``public``; one that ends here needs no help."""
+    yield
+    if nested and not connection.needs_rollback:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL search_path TO public")
+
+
+def _connection() -> DatabaseWrapper:
+    return cast(DatabaseWrapper, default_connection)
+
+
+def _compose(tenant_id: UUID, guard: Guard, *last: sql.Composable) -> str:
+    # A multi-statement string takes no parameters, so values are quoted in by psycopg: only UUIDs get here.
+    columns = sql.SQL("").join(sql.SQL(", ") + expression for expression in (*guard.columns.values(), *last))
+    return _LOOK.format(
+        columns=columns,
+        tenant_table=sql.Identifier(Tenant._meta.db_table),
+        joins=guard.joins,
+        tenant_id=sql.Literal(tenant_id),
+    ).as_string()
+
+
+def _entry(tenant_id: UUID, guard: Guard, row: tuple[Any, ...] | None) -> Entry:
+    if row is None:
+        raise NoSuchTenant(tenant_id)
+    return Entry(TenantRef(*row[:_REF_COLUMNS]), dict(zip(guard.columns, row[_REF_COLUMNS:], strict=False)))
+
+
+def _fetch(connection: DatabaseWrapper, statement: str) -> tuple[Any, ...] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cast("tuple[Any, ...] | None", cursor.fetchone())

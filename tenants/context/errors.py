@@ -1,0 +1,13 @@
+"""Errors of the program, not of the caller: none of these is an answer to a request."""
+
+
+class OutsideTenant(RuntimeError):
+    """A tenant's table was asked for outside any tenant."""
+
+
+class AlreadyInTenant(RuntimeError):
+    """A tenant was entered from inside a tenant."""
+
+
+class NoSuchTenant(LookupError):
+    """The tenant to enter does not exist."""

@@ -1,0 +1,40 @@
+"""A tenant context as long as the request that entered it."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from uuid import UUID
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponseBase
+
+from tenants.context.entry import UNGUARDED, Entry, Guard, enter, in_tenant
+
+_ATTRIBUTE = "_tenant_context"
+
+
+class TenantContextMiddleware:
+    """End the tenant context that authentication entered: commit after a success, roll back after any refusal.
+
+    Rendering happens inside it, and a commit that fails still becomes an error response instead of a broken promise.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        with ExitStack() as stack:
+            setattr(request, _ATTRIBUTE, stack)
+            response = self.get_response(request)
+            if response.status_code >= 400 and in_tenant():
+                transaction.set_rollback(True)
+            return response
+
+
+def enter_for_request(request: HttpRequest, tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Entry:
+    """Enter a tenant until the end of `request`.
+
+    Raises:
+        NoSuchTenant, AlreadyInTenant: as ``enter``.
+    """
+    stack: ExitStack = getattr(request, _ATTRIBUTE)
+    return stack.enter_context(enter(tenant_id, guard=guard))

@@ -1,0 +1,66 @@
+"""Which tenants exist and which hosts name them."""
+
+import uuid
+from typing import Any, NoReturn
+
+from django.db import models
+from django_tenants.models import DomainMixin, TenantMixin
+
+from tenants.registry import names
+
+
+class TenantStatus(models.TextChoices):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
+    """A customer: one schema, found by a slug that may change, by a schema name that never does."""
+
+    # The schema is created and dropped by tenants.lifecycle, never by saving or deleting this row.
+    auto_create_schema = False
+    auto_drop_schema = False
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.CharField(max_length=names.SLUG_LENGTH, unique=True, validators=[names.validate_slug])
+    schema_name = models.CharField(
+        max_length=63, unique=True, default=names.generate_schema_name, editable=False
+    )
+    name = models.CharField(max_length=120)
+    status = models.CharField(max_length=16, choices=TenantStatus, default=TenantStatus.ACTIVE)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            # What names.generate_schema_name makes, held by the database: never `public`, never user input.
+            models.CheckConstraint(
+                condition=models.Q(schema_name__regex=r"^t_[a-z2-7]{16}$"), name="registry_tenant_schema_name"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def __enter__(self) -> NoReturn:
+        """Refuse django-tenants' ``with tenant:``: it keeps the previous tenant in a list shared by all threads."""
+        raise TypeError("Use tenants.context.enter(); `with tenant:` is not thread-safe.")
+
+    def __exit__(self, *exc_info: object) -> None:
+        raise NotImplementedError
+
+    def activate(self) -> NoReturn:
+        """Refuse django-tenants' switch that nothing undoes."""
+        raise TypeError("Use tenants.context.enter().")
+
+
+class Domain(DomainMixin):  # type: ignore[misc]  # django-tenants has no types
+    """A host name that leads to one tenant."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    domain = models.CharField(max_length=253, unique=True, validators=[names.validate_domain])
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.full_clean(exclude=["tenant"], validate_unique=False)
+        super().save(*args, **kwargs)

@@ -1,0 +1,31 @@
+"""Reading the registry."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from tenants.registry.models import Tenant
+
+
+def tenants() -> QuerySet[Tenant]:
+    """Return every tenant, with its domains at hand."""
+    return Tenant.objects.prefetch_related("domains")
+
+
+def tenant_by_id(tenant_id: UUID) -> Tenant:
+    """Return one tenant.
+
+    Raises:
+        Tenant.DoesNotExist: there is none.
+    """
+    return Tenant.objects.get(pk=tenant_id)
+
+
+def tenant_by_host(host: str) -> Tenant | None:
+    """Return the tenant that a normalized host name leads to."""
+    return Tenant.objects.filter(domains__domain=host).first()
+
+
+def tenant_by_slug(slug: str) -> Tenant | None:
+    """Return the tenant with this slug."""
+    return Tenant.objects.filter(slug=slug).first()

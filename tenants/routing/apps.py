@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class RoutingConfig(AppConfig):
+    name = "tenants.routing"
+    label = "tenant_routing"
+
+    def ready(self) -> None:
+        from tenants.registry.signals import hosts_changed
+        from tenants.routing import directory
+
+        hosts_changed.connect(directory.forget, dispatch_uid="tenants.routing")

@@ -1,0 +1,122 @@
+"""A real Postgres, two tenants in it, and a cast of callers.
+
+Tests that use ``call`` or ``db`` run inside a transaction that is rolled back. Tests that need commits, processes or threads use
+``committed`` and make what they change themselves.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from config import demo
+from config.demo_data import OPERATOR_EMAIL, PASSWORD
+from config.environment import database
+from django.conf import settings
+from django.db import connections
+from rest_framework.test import APIClient
+from tenants.routing import directory
+
+Call = Callable[..., Any]
+
+ACME, GLOBEX, API_HOST = "acme.localhost", "globex.localhost", "localhost"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who calls, and on which host they signed in."""
+
+    email: str | None
+    host: str
+    login_path: str = "/api/v1/auth/login"
+
+
+CAST = {
+    "nobody": Actor(None, ACME),
+    "acme_viewer": Actor("viewer@acme.test", ACME),
+    "acme_member": Actor("member@acme.test", ACME),
+    "acme_admin": Actor("admin@acme.test", ACME),
+    "acme_owner": Actor("owner@acme.test", ACME),
+    "globex_owner": Actor("owner@globex.test", GLOBEX),
+    "operator": Actor(OPERATOR_EMAIL, API_HOST, "/operator/v1/auth/login"),
+}
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The server to test against: DATABASE_URL's, else an embedded one of this run's own."""
+    if os.environ.get("DATABASE_URL"):
+        yield os.environ["DATABASE_URL"]
+        return
+    from config.embedded_postgres import EmbeddedPostgres
+
+    with EmbeddedPostgres(Path(settings.DATA_DIR), durable=False) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_dir() -> Iterator[None]:
+    """Leave no folder behind."""
+    yield
+    shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(postgres_url: str) -> None:
+    """Point Django at the server before the test database is made."""
+    connections["default"].settings_dict.update(database(postgres_url) | {"ENGINE": settings.DATABASES["default"]["ENGINE"]})
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Seed both tenants once; every test begins with exactly this."""
+    with django_db_blocker.unblock():
+        demo.seed()
+
+
+@pytest.fixture(scope="session")
+def tokens(django_db_setup: None, django_db_blocker: Any) -> dict[str, dict[str, Any]]:
+    """The token response of each actor who signs in, by the actor's name."""
+    with django_db_blocker.unblock():
+        return {name: sign_in(actor) for name, actor in CAST.items() if actor.email is not None}
+
+
+def sign_in(actor: Actor, **more: str) -> dict[str, Any]:
+    """Sign an actor in over the API and return the token response."""
+    body = {"email": actor.email, "password": PASSWORD, **more}
+    response = APIClient().post(actor.login_path, body, HTTP_HOST=actor.host)
+    assert response.status_code == 200, response.content
+    result: dict[str, Any] = response.json()
+    return result
+
+
+@pytest.fixture(autouse=True)
+def _fresh_directory() -> Iterator[None]:
+    """A host that a test made must not be remembered after its rollback."""
+    yield
+    directory.forget()
+
+
+@pytest.fixture
+def call(db: None, tokens: dict[str, dict[str, Any]]) -> Call:
+    """``call("acme_member", "GET", "/api/v1/projects")`` returns the response; `host` and `data` may be given."""
+
+    def call(actor: str, method: str, path: str, data: Any = None, *, host: str | None = None, **extra: Any) -> Any:
+        headers = {"HTTP_HOST": host or CAST[actor].host}
+        if actor in tokens:
+            headers["HTTP_AUTHORIZATION"] = f"Bearer {tokens[actor]['access_token']}"
+        client = APIClient(raise_request_exception=False)
+        return client.generic(method, path, **_body(data), **(headers | extra))
+
+    return call
+
+
+def _body(data: Any) -> dict[str, Any]:
+    if data is None:
+        return {}
+    raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return {"data": raw, "content_type": "application/json"}
