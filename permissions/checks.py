@@ -29,7 +29,9 @@ def check_declarations(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
 
 def _check_public_list(routed: list[Endpoint]) -> Iterator[CheckMessage]:
     for route in sorted(settings.PUBLIC_ENDPOINTS - {endpoint.route for endpoint in routed}):
-        yield Error(f"Public endpoint {route!r} is routed nowhere.", hint="Take it off the list.", id="permissions.E001")
+        yield Error(
+            f"Public endpoint {route!r} is routed nowhere.", hint="Take it off the list.", id="permissions.E001"
+        )
 
 
 def _check_routes(routed: list[Endpoint]) -> Iterator[CheckMessage]:
@@ -58,7 +60,7 @@ def _check_views(routed: list[Endpoint]) -> Iterator[CheckMessage]:
         if endpoint.view is not None:
             answered[endpoint.view].update(endpoint.keys.values())
     for view, keys in answered.items():
-        if not any(issubclass(permission, ScopePermission) for permission in view.permission_classes):
+        if ScopePermission not in view.permission_classes:
             yield Error("Overrides the permission classes without ScopePermission.", obj=view, id="permissions.E004")
         if view not in public and endpoints.declared(view):
             yield from _check_declaration(view, keys)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-
 from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from permissions import endpoints
+from permissions import callers, endpoints
 from permissions.errors import InsufficientScope
 from permissions.policy import Reason, decide
 
@@ -37,7 +36,7 @@ class ScopePermission(BasePermission):
             raise MethodNotAllowed(request.method or "")
         if endpoints.is_public(request):
             return True
-        decision = decide(request.user, endpoints.declared(type(view)).get(key))
+        decision = decide(callers.principal_of(request), endpoints.declared(type(view)).get(key))
         if decision.reason is Reason.NOT_AUTHENTICATED:
             raise NotAuthenticated
         if decision.reason is Reason.INSUFFICIENT_SCOPE:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -60,7 +59,9 @@ class Endpoint:
 def endpoints(urlconf: str) -> Iterator[Endpoint]:
     """Yield every endpoint that `urlconf` routes, in order."""
     for route, pattern in _leaves("", get_resolver(urlconf)):
-        yield Endpoint(urlconf, route, pattern.callback, getattr(pattern.callback, "cls", None), _keys(pattern.callback))
+        yield Endpoint(
+            urlconf, route, pattern.callback, getattr(pattern.callback, "cls", None), _keys(pattern.callback)
+        )
 
 
 def _leaves(prefix: str, resolver: URLResolver) -> Iterator[tuple[str, URLPattern]]:
@@ -88,20 +89,17 @@ def _keys(callback: Callable[..., Any]) -> Mapping[str, str]:
     return {method: method for method in _METHODS if hasattr(view, method.lower())}
 
 
-@lru_cache(maxsize=None)  # view classes are made once, at import
 def declared(view: type[APIView]) -> Mapping[str, frozenset[str]]:
     """Return what `view` declares: key to all scopes needed. Empty when it declares nothing."""
     declaration: Declaration = getattr(view, "scopes", None) or {}
-    return {
-        key: frozenset((scopes,) if isinstance(scopes, str) else scopes) for key, scopes in declaration.items()
-    }
+    return {key: frozenset((scopes,) if isinstance(scopes, str) else scopes) for key, scopes in declaration.items()}
 
 
 def handler_key(view: APIView, method: str) -> str | None:
     """Return the declaration key of what answers `method` on this view instance; None when nothing does (405)."""
     method = "GET" if method == "HEAD" else method
     if hasattr(view, "action_map"):  # a viewset
-        return view.action or None
+        return getattr(view, "action", None) or None
     return method if hasattr(view, method.lower()) else None
 
 

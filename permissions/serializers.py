@@ -1,7 +1,7 @@
 """Serializers that accept what they declare and nothing else.
 
-A field that is not declared, or may only be read, is refused instead of ignored: a client learns of its typo, and nobody
-sets by accident what they may not set (OWASP API3:2023, broken object property level authorization).
+A field that is not declared, or may only be read, is refused instead of ignored: a client learns of its typo, and
+nobody sets by accident what they may not set (OWASP API3:2023, broken object property level authorization).
 """
 
 from typing import Any

@@ -1,1 +1,3 @@
-"""WHERE: tenants and the only ways into one. Order: fleet, lifecycle, routing, context, registry (each may import those after it)."""
+"""WHERE: tenants and the only ways into one. Order: fleet, lifecycle, routing, context, registry (each may import
+those after it).
+"""

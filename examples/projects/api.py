@@ -1,13 +1,14 @@
 """``/api/v1/projects`` and ``/api/v1/tasks``.
 
-This is all an adopter writes: the scopes, the serializer and the queryset. Which tenant's rows these are, who may come this
-far, errors, pages and documentation are the product's.
+This is all an adopter writes: the scopes, the serializer and the queryset. Which tenant's rows these are, who may
+come this far, errors, pages and documentation are the product's.
 """
 
 from django.db.models import QuerySet
 from rest_framework import serializers, viewsets
 
 from examples.projects.models import Project, Task
+from permissions import callers
 from permissions.serializers import StrictModelSerializer
 
 READ_ONLY = ["id", "created_by", "created_at", "updated_at"]
@@ -59,7 +60,7 @@ class ProjectViewSet(viewsets.ModelViewSet[Project]):
         return Project.objects.all()
 
     def perform_create(self, serializer: serializers.BaseSerializer[Project]) -> None:
-        serializer.save(created_by=self.request.user.id)
+        serializer.save(created_by=callers.caller_id(self.request))
 
 
 class TaskViewSet(viewsets.ModelViewSet[Task]):
@@ -84,4 +85,4 @@ class TaskViewSet(viewsets.ModelViewSet[Task]):
         return Task.objects.all()
 
     def perform_create(self, serializer: serializers.BaseSerializer[Task]) -> None:
-        serializer.save(created_by=self.request.user.id)
+        serializer.save(created_by=callers.caller_id(self.request))

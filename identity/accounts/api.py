@@ -1,5 +1,7 @@
 """``/api/v1/auth/register`` and ``/api/v1/me``."""
 
+from typing import Any
+
 from django.core.exceptions import ValidationError as RuleBroken
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -8,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from identity.accounts import selectors, services
+from permissions import callers
 from permissions.scopes import Scope
 from permissions.serializers import StrictSerializer
 
@@ -24,13 +27,13 @@ class RegistrationSerializer(StrictSerializer):
     name = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
 
 
-class RegisteredSerializer(serializers.Serializer[None]):
+class RegisteredSerializer(serializers.Serializer[Any]):
     """What everybody who registers is told."""
 
     email = serializers.EmailField()
 
 
-class MeSerializer(serializers.Serializer[None]):
+class MeSerializer(serializers.Serializer[Any]):
     """The caller, as this token shows them."""
 
     id = serializers.UUIDField()
@@ -73,8 +76,8 @@ class MeView(APIView):
     @extend_schema(operation_id="me_retrieve", summary="See oneself", responses=MeSerializer)
     def get(self, request: Request) -> Response:
         """One's own account, and what the token at hand is good for."""
-        user = selectors.user_by_id(request.user.id)
-        principal = request.user
+        principal = callers.principal_of(request)
+        user = selectors.user_by_id(callers.caller_id(request))
         body = {
             "id": user.id,
             "email": user.email,

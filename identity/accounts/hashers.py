@@ -4,9 +4,9 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 class OwaspArgon2PasswordHasher(Argon2PasswordHasher):
     """Argon2id with OWASP's parameters: 19 MiB, 2 passes, 1 lane.
 
-    Django's default (100 MiB, 8 lanes) takes eight times the processor time and memory of every sign-in. Hashes made with
-    other parameters still verify, and are replaced at the next sign-in.
-    Source: OWASP Password Storage Cheat Sheet.
+    Django's default (100 MiB, 8 lanes) takes eight times the processor time and memory of every sign-in. Hashes made
+    with other parameters still verify, and are replaced at the next sign-in. Source: OWASP Password Storage Cheat
+    Sheet.
     """
 
     time_cost = 2

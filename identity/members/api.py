@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from identity.members import selectors, services
 from identity.members.models import ROLES, Membership
+from permissions import callers
 from permissions.roles import Role
 from permissions.scopes import Scope
 from permissions.serializers import StrictModelSerializer
@@ -46,7 +47,7 @@ class MyTenantSerializer(serializers.ModelSerializer[Membership]):
         read_only_fields = fields
 
 
-class MemberFilter(filters.FilterSet):
+class MemberFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no types
     role = filters.ChoiceFilter(choices=ROLES)
 
     class Meta:
@@ -58,9 +59,7 @@ class MemberFilter(filters.FilterSet):
     list=extend_schema(summary="List members"),
     retrieve=extend_schema(summary="See a member"),
 )
-class MemberViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Membership]
-):
+class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Membership]):
     """The tenant's members."""
 
     scopes = {
@@ -76,7 +75,7 @@ class MemberViewSet(
     ordering_fields = ["joined_at", "role"]
 
     def get_queryset(self) -> QuerySet[Membership]:
-        return selectors.members_of(self.request.user.tenant_id)
+        return selectors.members_of(callers.tenant_id(self.request))
 
     @extend_schema(summary="Change a member's role")
     def partial_update(self, request: Request, pk: UUID) -> Response:
@@ -88,17 +87,17 @@ class MemberViewSet(
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         member = services.change_role(
-            tenant_id=request.user.tenant_id,
+            tenant_id=callers.tenant_id(request),
             membership_id=pk,
             role=Role(serializer.validated_data["role"]),
-            by=request.user.id,
+            by=callers.caller_id(request),
         )
         return Response(self.get_serializer(member).data)
 
     @extend_schema(summary="Remove a member")
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Remove a member. Their tokens for this tenant are refused from their next request on."""
-        services.remove_member(tenant_id=request.user.tenant_id, membership_id=pk, by=request.user.id)
+        services.remove_member(tenant_id=callers.tenant_id(request), membership_id=pk, by=callers.caller_id(request))
         return Response(status=204)
 
 
@@ -116,5 +115,4 @@ class MyTenantsView(ListAPIView[Membership]):
         return self.list(request, *args, **kwargs)
 
     def get_queryset(self) -> QuerySet[Membership]:
-        return selectors.memberships_of(self.request.user.id)
-
+        return selectors.memberships_of(callers.caller_id(self.request))

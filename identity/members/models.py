@@ -20,7 +20,8 @@ class Membership(models.Model):
     """One person in one tenant.
 
     Attributes:
-        version: the ``ver`` claim. It moves in the same transaction as anything that changes what the member may do, and
+        version: the ``ver`` claim. It moves in the same transaction as anything that changes what the member may do,
+        and
             a token with another version is refused on its next request.
     """
 

@@ -34,6 +34,4 @@ def membership_by_slug(*, user_id: UUID, slug: str) -> Membership | None:
 
 def default_membership(user_id: UUID) -> Membership | None:
     """Return the membership that signing in without naming a tenant leads to: the last used, else the newest."""
-    return (
-        memberships_of(user_id).filter(status=MembershipStatus.ACTIVE, tenant__status=TenantStatus.ACTIVE).first()
-    )
+    return memberships_of(user_id).filter(status=MembershipStatus.ACTIVE, tenant__status=TenantStatus.ACTIVE).first()

@@ -1,7 +1,7 @@
 """Changing memberships: every function is one transaction.
 
-Whoever changes who owns a tenant holds the lock on its owners' rows: of two owners who remove each other at the same time,
-the second one finds themselves removed.
+Whoever changes who owns a tenant holds the lock on its owners' rows: of two owners who remove each other at the same
+time, the second one finds themselves removed.
 """
 
 from uuid import UUID

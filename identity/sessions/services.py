@@ -53,8 +53,8 @@ def start_family(*, session: Session, tenant_id: UUID | None, scope: str) -> tup
 def rotate(*, text: str, api: Api) -> tuple[RefreshFamily, RefreshToken] | None:
     """Exchange a refresh token for its successor: one winner, however many try at once.
 
-    The token before the newest one, within ``settings.REFRESH_GRACE`` of its exchange, gets the same successor again: its
-    owner lost the answer, or has two tabs. Anything older is in two hands, and ends the session.
+    The token before the newest one, within ``settings.REFRESH_GRACE`` of its exchange, gets the same successor again:
+    its owner lost the answer, or has two tabs. Anything older is in two hands, and ends the session.
 
     Returns None when nothing was exchanged. That is no exception, because the caller must let the end of the session be
     committed.

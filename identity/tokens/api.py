@@ -37,8 +37,8 @@ class LoginView(APIView):
     def post(self, request: Request) -> Response:
         """Sign in with an address and a password.
 
-        The tokens are for one tenant: that of the host, else the one named in `tenant`, else the one used last. A person
-        without a tenant gets tokens that are good for their own account only.
+        The tokens are for one tenant: that of the host, else the one named in `tenant`, else the one used last. A
+        person without a tenant gets tokens that are good for their own account only.
         """
         serializer = LoginSerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
@@ -82,9 +82,7 @@ class LogoutView(APIView):
     backend = BearerBackend
     api = Api.TENANT
 
-    @extend_schema(
-        operation_id="auth_logout", summary="Sign out", request=LogoutSerializer, responses={204: None}
-    )
+    @extend_schema(operation_id="auth_logout", summary="Sign out", request=LogoutSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
         """End the session: all its tokens are refused from the next request on.
 

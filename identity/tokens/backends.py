@@ -33,15 +33,15 @@ class BearerPrincipal(Principal):
 class BearerBackend(BaseBackend):
     """Turn an access token into a Principal, if everything the token says is still true.
 
-    ``django.contrib.auth.authenticate(request, bearer=token)`` answers who that is and changes nothing. DRF's authentication
-    class calls ``admit``, which also enters the token's tenant until the end of the request.
+    ``django.contrib.auth.authenticate(request, bearer=token)`` answers who that is and changes nothing. DRF's
+    authentication class calls ``admit``, which also enters the token's tenant until the end of the request.
     """
 
     token_class: type[TenantAccessToken] | type[OperatorAccessToken] = TenantAccessToken
 
-    def authenticate(
+    def authenticate(  # type: ignore[override]  # Django types it as a User; a Principal answers for one
         self, request: HttpRequest | None, bearer: str | None = None, **credentials: Any
-    ) -> BearerPrincipal | None:  # type: ignore[override]  # Django types it as a User; a Principal answers for one
+    ) -> BearerPrincipal | None:
         """Return whose token it is, or None when it is no good here."""
         if bearer is None:
             return None
@@ -78,7 +78,7 @@ class BearerBackend(BaseBackend):
 
     def _identify(self, request: HttpRequest | None, raw: str, enter: Enter) -> BearerPrincipal:
         try:
-            claims = self.token_class(raw).claims
+            claims = self.token_class(raw).claims  # type: ignore[arg-type]  # simplejwt takes the text, and says Token
         except TokenError as error:
             raise InvalidToken from error
         host_tenant = tenant_of(request) if request is not None else None

@@ -1,14 +1,13 @@
 """The claims of an access token: RFC 9068, and ours.
 
-To add a claim: add the field with its source, read it in ``from_payload``, give it a value in ``services``, and write the test
-that a wrong one is refused. A claim that nothing checks is a lie waiting to be believed: leave it out.
+To add a claim: add the field with its source, read it in ``from_payload``, give it a value in ``services``, and write
+the test that a wrong one is refused. A claim that nothing checks is a lie waiting to be believed: leave it out.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from uuid import UUID
-
 
 T = TypeVar("T")
 

@@ -3,7 +3,8 @@ from rest_framework.exceptions import APIException
 
 
 class InvalidToken(APIException):
-    """401: the token is no good (RFC 6750 section 3.1, ``invalid_token``): malformed, expired, revoked, not for here."""
+    """401: the token is no good (RFC 6750 section 3.1, ``invalid_token``): malformed, expired, revoked, not for here.
+    """
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_code = "invalid_token"

@@ -1,8 +1,8 @@
 """The keys that sign access tokens.
 
-``settings.SIGNING_KEYS`` holds private keys in PEM; the first one signs, all of them verify. A key's ``kid`` is its RFC 7638
-thumbprint, so it is the same wherever the key is loaded. P-256 keys sign with ES256, RSA keys with RS256; no other
-algorithm exists here, and a token cannot choose one: the key decides.
+``settings.SIGNING_KEYS`` holds private keys in PEM; the first one signs, all of them verify. A key's ``kid`` is its
+RFC 7638 thumbprint, so it is the same wherever the key is loaded. P-256 keys sign with ES256, RSA keys with RS256; no
+other algorithm exists here, and a token cannot choose one: the key decides.
 """
 
 import base64
@@ -81,9 +81,7 @@ def generate_key() -> str:
     """Return a new P-256 private key in PEM."""
     return (
         ec.generate_private_key(ec.SECP256R1())
-        .private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         .decode()
     )
 

@@ -1,4 +1,6 @@
-"""simplejwt's token serializers, made ours: tenant, role and scopes go into the token, sessions and strict fields around it."""
+"""simplejwt's token serializers, made ours: tenant, role and scopes go into the token, sessions and strict fields
+around it.
+"""
 
 from typing import Any
 
@@ -99,7 +101,9 @@ class VerifySerializer(StrictFieldsMixin, TokenVerifySerializer):
         self.fields["token"] = serializers.CharField(max_length=_ACCESS_TOKEN_LENGTH, write_only=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Return the principal of a token that would be accepted on this host now; raises as ``BearerBackend.inspect``."""
+        """Return the principal of a token that would be accepted on this host now; raises as
+        ``BearerBackend.inspect``.
+        """
         request: Request = self.context["request"]
         principal = self.backend().inspect(request._request, attrs["token"])
         return {"principal": principal}

@@ -1,4 +1,6 @@
-"""Issuing tokens: signing in, refreshing, signing out. What a token says is read from the database each time one is made."""
+"""Issuing tokens: signing in, refreshing, signing out. What a token says is read from the database each time one is
+made.
+"""
 
 import time
 from collections.abc import Callable
@@ -65,8 +67,8 @@ class IssuedTokens:
 def sign_in(
     *, user: User, host_tenant: TenantRef | None, slug: str | None, scope: str, methods: list[str], device: Device
 ) -> IssuedTokens:
-    """Start a session for a person who has just proved who they are, in the tenant of the host, else the named one, else
-    the one they used last, else in none.
+    """Start a session for a person who has just proved who they are, in the tenant of the host, else the named one,
+    else the one they used last, else in none.
 
     Raises:
         NotAMember: there is no such tenant, or they have no active place in it.

@@ -5,7 +5,7 @@ simplejwt is imported in this package only.
 
 import re
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache
 from typing import Any, NoReturn, Self
 
 import jwt
@@ -37,7 +37,7 @@ class RingTokenBackend(TokenBackend):
         key = key_ring().active
         return jwt.encode(payload, key.private, algorithm=key.algorithm, headers={"typ": _TYPE, "kid": key.kid})
 
-    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 -- simplejwt's
         """Return the payload of a token that is ours, whole, in time and for this audience.
 
         Raises:
@@ -95,7 +95,7 @@ class _ScopedAccessToken(AccessToken):
         return token
 
     @classmethod
-    def for_user(cls, user: Any) -> NoReturn:
+    def for_user(cls, user: Any) -> NoReturn:  # noqa: ARG003 -- simplejwt's
         """Refuse simplejwt's short cut: a user alone has no tenant, no role and no session."""
         raise TypeError("A token is made from Claims: use for_claims().")
 
@@ -126,6 +126,6 @@ class OperatorAccessToken(_ScopedAccessToken):
     audience = settings.OPERATOR_AUDIENCE
 
 
-@lru_cache(maxsize=None)  # one per audience
+@cache  # one per audience
 def _backend(audience: str) -> RingTokenBackend:
     return RingTokenBackend(audience)

@@ -7,6 +7,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+
+from config.demo_data import ACCOUNTS, OPERATOR_EMAIL, PASSWORD, PROJECTS, TENANTS
 from identity.accounts import selectors as accounts
 from identity.accounts import services as account_services
 from identity.accounts.models import User
@@ -19,8 +21,6 @@ from tenants.context.entry import enter
 from tenants.lifecycle import services as lifecycle
 from tenants.registry import selectors as registry
 from tenants.registry.models import Tenant
-
-from config.demo_data import ACCOUNTS, OPERATOR_EMAIL, PASSWORD, PROJECTS, TENANTS
 
 
 @transaction.atomic

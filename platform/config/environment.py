@@ -88,4 +88,4 @@ def _create(file: Path, content: str) -> None:
     except FileExistsError:
         pass
     finally:
-        os.unlink(draft)
+        Path(draft).unlink()

@@ -18,7 +18,9 @@ class HealthSerializer(serializers.Serializer[None]):
 class LiveView(APIView):
     """Liveness."""
 
-    @extend_schema(operation_id="health_live", summary="Is the process alive?", responses=HealthSerializer, tags=["health"])
+    @extend_schema(
+        operation_id="health_live", summary="Is the process alive?", responses=HealthSerializer, tags=["health"]
+    )
     def get(self, request: Request) -> Response:
         """Answer as long as the process can answer anything; depends on nothing else."""
         return Response({"status": "ok"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import TYPE_CHECKING, Any
 
 from django.core import signing
@@ -30,7 +29,7 @@ class SignedCursorPagination(CursorPagination):
     page_size_query_param = "limit"
     ordering = ("-created_at",)
 
-    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView | None) -> tuple[str, ...]:
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> tuple[str, ...]:
         """Return the order of the list, made total by the primary key: no row is skipped or shown twice."""
         fields = tuple(super().get_ordering(request, queryset, view))
         return fields if {"pk", "id", "-pk", "-id"} & set(fields) else (*fields, "id")
@@ -60,7 +59,7 @@ class SignedCursorPagination(CursorPagination):
     def encode_cursor(self, cursor: Cursor) -> str:
         content = [list(self.ordering), cursor.offset, cursor.reverse, cursor.position]
         signed = signing.dumps(content, salt=_SALT, compress=True)
-        return replace_query_param(self.base_url, self.cursor_query_param, signed)
+        return replace_query_param(str(self.base_url), self.cursor_query_param, signed)
 
 
 class StrictOrderingFilter(OrderingFilter):

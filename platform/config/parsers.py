@@ -1,6 +1,7 @@
 """Reading request bodies without trusting them."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -9,7 +10,8 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
-_OPENING, _CLOSING = b"[{", b"]}"
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # possessive: linear, whatever comes
+_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class BodyTooLarge(APIException):
@@ -23,8 +25,8 @@ class BodyTooLarge(APIException):
 
 
 class StrictJSONParser(BaseParser):
-    """JSON as RFC 8259 and RFC 7493 (I-JSON) say: UTF-8, no NaN, no member twice, no lone surrogates; bounded in size and
-    depth, so that no body costs more than its length.
+    """JSON as RFC 8259 and RFC 7493 (I-JSON) say: UTF-8, no NaN, no member twice, no lone surrogates; bounded in size
+    and depth, so that no body costs more than its length.
     """
 
     media_type = "application/json"
@@ -57,25 +59,11 @@ class StrictJSONParser(BaseParser):
 
 def _depth_exceeds(body: bytes, limit: int) -> bool:
     """Tell whether brackets outside strings nest deeper than `limit`, before any parser recurses into them."""
-    if sum(body.count(bracket) for bracket in (b"[", b"{")) <= limit:
-        return False
-    depth, in_string, escaped = 0, False, False
-    for byte in body:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:  # backslash
-                escaped = True
-            elif byte == 0x22:  # quotation mark
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in _OPENING:
-            depth += 1
-            if depth > limit:
-                return True
-        elif byte in _CLOSING:
-            depth -= 1
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > limit:
+            return True
     return False
 
 

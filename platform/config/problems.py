@@ -1,12 +1,13 @@
 """Every refusal is a problem detail (RFC 9457).
 
-Members: ``type`` (a link to what the code means), ``title``, ``status``, ``detail``, ``code`` (what programs decide by; it never
-changes), and ``errors`` when single fields or parameters are at fault: ``{"pointer" | "parameter", "code", "detail"}``.
+Members: ``type`` (a link to what the code means), ``title``, ``status``, ``detail``, ``code`` (what programs decide
+by; it never changes), and ``errors`` when single fields or parameters are at fault: ``{"pointer" | "parameter",
+"code", "detail"}``.
 """
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -15,10 +16,11 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Suspici
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
-from permissions.errors import InsufficientScope
 from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
 from rest_framework.response import Response
+
+from permissions.errors import InsufficientScope
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 1
@@ -65,24 +67,12 @@ class Unavailable(exceptions.APIException):
 
 
 def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
-    match exc:
-        case exceptions.APIException():
-            return exc
-        case ModelValidationError():
-            return exceptions.ValidationError(_details(exc))
-        case Http404() | ObjectDoesNotExist():
-            return exceptions.NotFound()
-        case PermissionDenied():
-            return exceptions.PermissionDenied()
-        case SuspiciousOperation():
-            return exceptions.ParseError("The request is malformed.")
-        case IntegrityError():
-            return Conflict()
-        case _ if _database_is_away(exc):
-            log.warning("The database is not available: %s", type(exc.__cause__ or exc).__name__)
-            return Unavailable()
-        case _:
-            return None
+    if isinstance(exc, exceptions.APIException):
+        return exc
+    if _database_is_away(exc):
+        log.warning("The database is not available: %s", type(exc.__cause__ or exc).__name__)
+        return Unavailable()
+    return next((translate(exc) for kind, translate in _TRANSLATIONS.items() if isinstance(exc, kind)), None)
 
 
 def _database_is_away(exc: BaseException | None) -> bool:
@@ -93,6 +83,16 @@ def _details(exc: ModelValidationError) -> Any:
     if hasattr(exc, "error_dict"):
         return {field: _error_list(errors) for field, errors in exc.error_dict.items()}
     return _error_list(exc.error_list)
+
+
+_TRANSLATIONS: dict[type[Exception], Callable[[Any], exceptions.APIException]] = {
+    ModelValidationError: lambda exc: exceptions.ValidationError(_details(exc)),
+    Http404: lambda _: exceptions.NotFound(),
+    ObjectDoesNotExist: lambda _: exceptions.NotFound(),
+    PermissionDenied: lambda _: exceptions.PermissionDenied(),
+    SuspiciousOperation: lambda _: exceptions.ParseError("The request is malformed."),
+    IntegrityError: lambda _: Conflict(),
+}
 
 
 def _error_list(errors: list[ModelValidationError]) -> list[exceptions.ErrorDetail]:
@@ -140,8 +140,6 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
         return {"WWW-Authenticate": _challenge("" if code == "not_authenticated" else code, error)}
     if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         return {"Retry-After": str(_RETRY_AFTER_SECONDS)}
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        return {"Retry-After": str(max(1, round(error.wait)))}
     return {}
 
 

@@ -1,15 +1,15 @@
 """Settings: every deployment differs by environment variables alone (see README, "Settings").
 
-The default is production, which refuses to start without its secrets. ``TENANTRY_ENV=development`` makes secrets of its own
-under ``DATA_DIR`` on the first start.
+The default is production, which refuses to start without its secrets. ``TENANTRY_ENV=development`` makes secrets of
+its own under ``DATA_DIR`` on the first start.
 """
 
 from datetime import timedelta
 from pathlib import Path
 
 import environ
-from config import environment
-from config.public_endpoints import PUBLIC_ENDPOINTS as PUBLIC_ENDPOINTS  # read as settings.PUBLIC_ENDPOINTS
+
+from config import environment, public_endpoints
 from identity.tokens.keys import generate_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,12 +20,12 @@ ENVIRONMENT = environment.environment_name(env.str("TENANTRY_ENV", default=envir
 IN_DEVELOPMENT = ENVIRONMENT == environment.DEVELOPMENT
 DEBUG = False  # Django's error pages show settings and data: not even in development
 
-# --- Data that development keeps: keys, and the embedded database ---------------------------------------------------------
+# --- Data that development keeps: keys, and the embedded database -----------------------------------------------------
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(ROOT / ".data"))).absolute()
 _SECRETS = DATA_DIR / "secrets" if IN_DEVELOPMENT else None
 
-# --- Secrets --------------------------------------------------------------------------------------------------------------
+# --- Secrets ----------------------------------------------------------------------------------------------------------
 
 SECRET_KEY = environment.secret(
     "SECRET_KEY",
@@ -45,7 +45,7 @@ SIGNING_KEYS = environment.split_pems(
     )
 )
 
-# --- Hosts ----------------------------------------------------------------------------------------------------------------
+# --- Hosts ------------------------------------------------------------------------------------------------------------
 
 PORT = env.int("PORT", default=8000)
 
@@ -63,7 +63,7 @@ HOST_CACHE_SECONDS = env.int("HOST_CACHE_SECONDS", default=10)
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/(api|operator)/"
 
-# --- Apps: in `public`, or in every tenant's schema, never both -----------------------------------------------------------
+# --- Apps: in `public`, or in every tenant's schema, never both -------------------------------------------------------
 
 SHARED_APPS = [
     "config",
@@ -97,7 +97,7 @@ TENANT_SYNC_ROUTER = "tenants.context.router.TenantRouter"
 DATABASE_ROUTERS = [TENANT_SYNC_ROUTER]
 GET_EXECUTOR_FUNCTION = "tenants.fleet.executor.get_executor"
 
-# --- Requests -------------------------------------------------------------------------------------------------------------
+# --- Requests ---------------------------------------------------------------------------------------------------------
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -110,6 +110,7 @@ MIDDLEWARE = [
     "tenants.context.middleware.TenantContextMiddleware",
     "config.middleware.OptionsMiddleware",
 ]
+PUBLIC_ENDPOINTS = public_endpoints.PUBLIC_ENDPOINTS
 ROOT_URLCONF = "config.urls"
 TENANT_URLCONF = "config.urls_tenant"
 URLCONFS = [ROOT_URLCONF, TENANT_URLCONF]
@@ -120,7 +121,7 @@ MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=1024 * 1024)
 MAX_JSON_DEPTH = 32
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
-# --- Database -------------------------------------------------------------------------------------------------------------
+# --- Database ---------------------------------------------------------------------------------------------------------
 
 _url_file = DATA_DIR / "database-url"
 _database_url = env.str("DATABASE_URL", default="")
@@ -144,7 +145,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- People and tokens ----------------------------------------------------------------------------------------------------
+# --- People and tokens ------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -185,7 +186,7 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "sub",
 }
 
-# --- DRF ------------------------------------------------------------------------------------------------------------------
+# --- DRF --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["identity.tokens.authentication.BearerAuthentication"],
@@ -217,7 +218,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# --- Files, time, transport -----------------------------------------------------------------------------------------------
+# --- Files, time, transport -------------------------------------------------------------------------------------------
 
 STATIC_URL = "static/"
 STATIC_ROOT = None if IN_DEVELOPMENT else ROOT / "static"  # production runs collectstatic
@@ -236,7 +237,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIN
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-# --- Logs -----------------------------------------------------------------------------------------------------------------
+# --- Logs -------------------------------------------------------------------------------------------------------------
 
 LOGGING = {
     "version": 1,

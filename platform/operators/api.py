@@ -1,10 +1,15 @@
 """``/operator/v1``: signing in as staff, and the tenants of the platform."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
 from identity.sessions.models import Api
 from identity.tokens.api import LogoutView, token_response
 from identity.tokens.serializers import (
@@ -14,18 +19,13 @@ from identity.tokens.serializers import (
     device_of,
 )
 from identity.tokens.services import IssuedTokens
+from operators import services
+from operators.backends import OperatorAuthentication, OperatorBearerBackend
 from permissions.scopes import Scope
 from permissions.serializers import StrictModelSerializer
-from rest_framework import mixins, serializers, status, viewsets
-from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 from tenants.registry import selectors as registry
 from tenants.registry import services as registry_services
 from tenants.registry.models import Tenant, TenantStatus
-
-from operators import services
-from operators.backends import OperatorAuthentication, OperatorBearerBackend
 
 
 class OperatorLoginSerializer(PasswordSignInSerializer):
@@ -54,14 +54,14 @@ class OperatorTenantSerializer(StrictModelSerializer):
     owner_email = serializers.EmailField(
         max_length=254, required=False, write_only=True, help_text="An existing account that becomes the first owner."
     )
-    domains = serializers.SlugRelatedField("domain", many=True, read_only=True)
+    domains: serializers.Field[Any, Any, Any, Any] = serializers.SlugRelatedField("domain", many=True, read_only=True)
 
     class Meta:
         model = Tenant
         fields = ["id", "slug", "name", "status", "schema_name", "domains", "created_at", "updated_at", "owner_email"]
         read_only_fields = ["id", "status", "schema_name", "created_at", "updated_at"]
         # Whether a slug is free is decided where it is taken, under the database's own constraint: 409.
-        extra_kwargs = {"slug": {"validators": []}}
+        extra_kwargs: ClassVar[dict[str, Any]] = {"slug": {"validators": []}}
 
 
 class OperatorLoginView(APIView):
@@ -107,9 +107,7 @@ class OperatorLogoutView(LogoutView):
     list=extend_schema(summary="List tenants"),
     retrieve=extend_schema(summary="See a tenant"),
 )
-class OperatorTenantViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Tenant]
-):
+class OperatorTenantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Tenant]):
     """The tenants of the platform."""
 
     authentication_classes = [OperatorAuthentication]

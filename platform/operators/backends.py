@@ -8,9 +8,8 @@ from identity.tokens.claims import Claims
 from identity.tokens.errors import InvalidToken
 from identity.tokens.liveness import Enter
 from identity.tokens.tokens import OperatorAccessToken
-from permissions.principals import Kind
-
 from operators import selectors
+from permissions.principals import Kind
 
 
 class OperatorBearerBackend(BearerBackend):

@@ -4,6 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+
 from permissions.roles import OperatorRole
 
 ROLES = [(role.value, role.value.title()) for role in OperatorRole]

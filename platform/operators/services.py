@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.db import transaction
+
 from identity.accounts import selectors as accounts
 from identity.accounts.models import User
 from identity.members import services as members
@@ -11,14 +12,13 @@ from identity.sessions.services import Device
 from identity.tokens import services as tokens
 from identity.tokens.errors import InvalidCredentials, InvalidToken
 from identity.tokens.services import Authority, IssuedTokens
+from operators import selectors
+from operators.errors import UnknownOwner
+from operators.models import Operator
 from permissions.principals import Kind
 from permissions.roles import OperatorRole, Role
 from tenants.lifecycle import services as lifecycle
 from tenants.registry.models import Tenant
-
-from operators import selectors
-from operators.errors import UnknownOwner
-from operators.models import Operator
 
 
 @transaction.atomic

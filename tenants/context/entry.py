@@ -121,7 +121,7 @@ def current_tenant() -> TenantRef:
     connection = _connection()
     if not connection.in_tenant:
         raise OutsideTenant("There is no tenant here: enter one with tenants.context.enter().")
-    return cast(TenantRef, connection.tenant)
+    return cast("TenantRef", connection.tenant)
 
 
 def in_tenant() -> bool:
@@ -139,7 +139,7 @@ def _restored_path(connection: DatabaseWrapper, *, nested: bool) -> Iterator[Non
 
 
 def _connection() -> DatabaseWrapper:
-    return cast(DatabaseWrapper, default_connection)
+    return cast("DatabaseWrapper", default_connection)
 
 
 def _compose(tenant_id: UUID, guard: Guard, *last: sql.Composable) -> str:

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from permissions import callers
 from permissions.scopes import Scope
 from permissions.serializers import StrictModelSerializer
 from tenants.registry import selectors, services
@@ -36,7 +37,7 @@ class TenantView(APIView):
     @extend_schema(operation_id="tenant_retrieve", responses=TenantSerializer, summary="See the tenant")
     def get(self, request: Request) -> Response:
         """The tenant that the token is for: name, status and host names."""
-        return Response(TenantSerializer(selectors.tenant_by_id(request.user.tenant_id)).data)
+        return Response(TenantSerializer(selectors.tenant_by_id(callers.tenant_id(request))).data)
 
     @extend_schema(
         operation_id="tenant_update", request=TenantSerializer, responses=TenantSerializer, summary="Rename the tenant"
@@ -46,7 +47,7 @@ class TenantView(APIView):
         serializer = TenantSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         changes: dict[str, Any] = serializer.validated_data
-        tenant_id = request.user.tenant_id
+        tenant_id = callers.tenant_id(request)
         if "name" in changes:
             services.rename_tenant(tenant_id=tenant_id, name=changes["name"])
         return Response(TenantSerializer(selectors.tenant_by_id(tenant_id)).data)

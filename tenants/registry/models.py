@@ -23,9 +23,7 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slug = models.CharField(max_length=names.SLUG_LENGTH, unique=True, validators=[names.validate_slug])
-    schema_name = models.CharField(
-        max_length=63, unique=True, default=names.generate_schema_name, editable=False
-    )
+    schema_name = models.CharField(max_length=63, unique=True, default=names.generate_schema_name, editable=False)
     name = models.CharField(max_length=120)
     status = models.CharField(max_length=16, choices=TenantStatus, default=TenantStatus.ACTIVE)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -9,7 +9,7 @@ from tenants.registry.models import Tenant
 
 def tenants() -> QuerySet[Tenant]:
     """Return every tenant, with its domains at hand."""
-    return Tenant.objects.prefetch_related("domains")
+    return _all().prefetch_related("domains")
 
 
 def tenant_by_id(tenant_id: UUID) -> Tenant:
@@ -18,14 +18,20 @@ def tenant_by_id(tenant_id: UUID) -> Tenant:
     Raises:
         Tenant.DoesNotExist: there is none.
     """
-    return Tenant.objects.get(pk=tenant_id)
+    return _all().get(pk=tenant_id)
 
 
 def tenant_by_host(host: str) -> Tenant | None:
     """Return the tenant that a normalized host name leads to."""
-    return Tenant.objects.filter(domains__domain=host).first()
+    return _all().filter(domains__domain=host).first()
 
 
 def tenant_by_slug(slug: str) -> Tenant | None:
     """Return the tenant with this slug."""
-    return Tenant.objects.filter(slug=slug).first()
+    return _all().filter(slug=slug).first()
+
+
+def _all() -> QuerySet[Tenant]:
+    # TenantMixin has no types, and what derives from it loses its manager's.
+    rows: QuerySet[Tenant] = Tenant.objects.all()
+    return rows

@@ -28,7 +28,7 @@ def register_tenant(*, name: str, slug: str) -> Tenant:
     # Two writers may still pass this together; the unique constraints decide, and the loser gets 409 as well.
     if Tenant.objects.filter(slug=slug).exists() or Domain.objects.filter(domain=domain).exists():
         raise SlugTaken
-    tenant = Tenant.objects.create(name=name, slug=slug)
+    tenant: Tenant = Tenant.objects.create(name=name, slug=slug)
     Domain.objects.create(tenant=tenant, domain=domain, is_primary=True)
     transaction.on_commit(partial(hosts_changed.send, sender=Tenant))
     return tenant
@@ -39,7 +39,7 @@ def rename_tenant(*, tenant_id: UUID, name: str) -> Tenant:
     """Give a tenant another display name."""
     if not name.strip():
         raise ValidationError("A tenant has a name.", code="blank")
-    tenant = Tenant.objects.select_for_update().get(pk=tenant_id)
+    tenant: Tenant = Tenant.objects.select_for_update().get(pk=tenant_id)
     tenant.name = name
     tenant.save(update_fields=["name", "updated_at"])
     return tenant
@@ -54,7 +54,7 @@ def set_tenant_status(*, tenant_id: UUID, status: TenantStatus) -> Tenant:
     Raises:
         Tenant.DoesNotExist: there is no such tenant.
     """
-    tenant = Tenant.objects.select_for_update().get(pk=tenant_id)
+    tenant: Tenant = Tenant.objects.select_for_update().get(pk=tenant_id)
     if tenant.status != status:
         tenant.status = status
         tenant.save(update_fields=["status", "updated_at"])

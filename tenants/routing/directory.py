@@ -1,8 +1,8 @@
 """The directory of hosts, cached in each process.
 
 An entry may be `settings.HOST_CACHE_SECONDS` old. That decides which tenant a request *asks for*, never what it may do:
-whether the tenant is alive and the caller belongs there is read when it is entered. Unknown hosts are not remembered, so a
-new tenant answers at once and nobody fills the memory with made-up names.
+whether the tenant is alive and the caller belongs there is read when it is entered. Unknown hosts are not remembered,
+so a new tenant answers at once and nobody fills the memory with made-up names.
 """
 
 import time

@@ -30,7 +30,7 @@ class HostMiddleware:
             tenant = directory.find(host)
             if tenant is None:
                 raise UnknownHost("No tenant answers on this host.")
-            request.urlconf = settings.TENANT_URLCONF  # type: ignore[attr-defined]  # Django's hook, set at run time
+            request.urlconf = settings.TENANT_URLCONF
         setattr(request, _ATTRIBUTE, tenant)
         return self.get_response(request)
 

@@ -1,16 +1,15 @@
 """The database backend (``ENGINE = "tenants.context.backend"``): django-tenants' without its ``SET search_path``.
 
-django-tenants sets the search path of the *session* before every query, swallows the errors of doing so, and what it set
-outlives the transaction: behind a transaction pooler, rows of other tenants come back. Here nothing is ever set on a
-session. A connection works in ``public`` until a transaction enters a tenant with ``SET LOCAL``, and Postgres itself takes
-it out again at commit or rollback.
+django-tenants sets the search path of the *session* before every query, swallows the errors of doing so, and what it
+set outlives the transaction: behind a transaction pooler, rows of other tenants come back. Here nothing is ever set
+on a session. A connection works in ``public`` until a transaction enters a tenant with ``SET LOCAL``, and Postgres
+itself takes it out again at commit or rollback.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.introspection import DatabaseIntrospection
 from django.db.backends.utils import debug_transaction
 from django_tenants.postgresql_backend import base
@@ -19,6 +18,9 @@ from django_tenants.utils import get_public_schema_name
 
 class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-tenants has no types
     """A Postgres connection that is in at most one tenant, and only inside a transaction."""
+
+    tenant: Any
+    schema_name: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -30,7 +32,7 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-ten
     def _handle_search_path(self, cursor: Any = None) -> None:
         """Send nothing: the path is the transaction's, set once by ``tenants.context``."""
 
-    def set_tenant(self, tenant: Any, include_public: bool = True) -> None:
+    def set_tenant(self, tenant: Any, include_public: bool = True) -> None:  # noqa: FBT001, FBT002 -- django-tenants'
         """Accept ``public`` only: django-tenants' own switches have no transaction that would undo them."""
         if tenant.schema_name != get_public_schema_name():
             raise TypeError("Use tenants.context.enter() or maintain(): they switch for one transaction.")
@@ -67,7 +69,7 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-ten
         statement, self._opening = self._opening, None
         if statement is None:
             with debug_transaction(self, "BEGIN"):
-                self._set_autocommit(False)
+                self._set_autocommit(False)  # noqa: FBT003 -- Django's
             return
         # The driver stays in autocommit mode: it would send a BEGIN of its own, one round trip more.
         try:
@@ -78,6 +80,5 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-ten
         except BaseException:
             # Django does not know yet that a transaction is open, so nobody else would end it.
             if self.connection is not None and not self.connection.closed:
-                BaseDatabaseWrapper._rollback(self)
+                self.connection.rollback()
             raise
-
