@@ -1,7 +1,7 @@
 """A real Postgres, two tenants in it, and a cast of callers.
 
-Tests that use ``call`` or ``db`` run inside a transaction that is rolled back. Tests that need commits, processes or threads use
-``committed`` and make what they change themselves.
+Tests that use ``call`` or ``db`` run inside a transaction that is rolled back. Tests that need commits, processes or
+threads use ``committed`` and make what they change themselves.
 """
 
 import json
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config import demo
-from config.demo_data import OPERATOR_EMAIL, PASSWORD
-from config.environment import database
 from django.conf import settings
 from django.db import connections
 from rest_framework.test import APIClient
+
+from config import demo
+from config.demo_data import OPERATOR_EMAIL, PASSWORD
+from config.environment import database
 from tenants.routing import directory
 
 Call = Callable[..., Any]
@@ -68,7 +69,9 @@ def data_dir() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(postgres_url: str) -> None:
     """Point Django at the server before the test database is made."""
-    connections["default"].settings_dict.update(database(postgres_url) | {"ENGINE": settings.DATABASES["default"]["ENGINE"]})
+    connections["default"].settings_dict.update(
+        database(postgres_url) | {"ENGINE": settings.DATABASES["default"]["ENGINE"]}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -9,4 +9,4 @@ os.environ["TENANTRY_TEST_DATA_DIR"] = os.environ["DATA_DIR"]  # child processes
 os.environ["ISSUER"] = "http://localhost:8000"
 os.environ["ACCESS_SECONDS"] = "3600"  # tokens of the cast outlive the run; tests of expiry make their own
 
-from config.settings import *  # noqa: E402, F403 -- the environment comes first
+from config.settings import *  # noqa: F403 -- the environment comes first

@@ -1,0 +1,233 @@
+"""A tenant context is a transaction: what it costs, what it refuses, and that nothing survives it."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.checks import run_checks
+from django.db import ProgrammingError, connection, models, transaction
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext, isolate_apps
+
+from examples.projects.models import Project
+from tenants.context import entry
+from tenants.context.entry import current_tenant, enter, in_tenant, look, maintain
+from tenants.context.errors import AlreadyInTenant, NoSuchTenant, OutsideTenant
+from tenants.registry import selectors
+from tenants.registry.models import Tenant
+from tests.conftest import ACME, CAST, sign_in
+from rest_framework.test import APIClient
+
+
+def search_path() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW search_path")
+        row = cursor.fetchone()
+    return str(row[0])
+
+
+@pytest.fixture
+def unwrapped(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database without a test's own transaction around it: contexts are real transactions."""
+    with django_db_blocker.unblock():
+        yield
+        connection.close()
+
+
+@pytest.fixture
+def acme(unwrapped: None) -> Tenant:
+    return tenant("acme")
+
+
+@pytest.fixture
+def globex(unwrapped: None) -> Tenant:
+    return tenant("globex")
+
+
+def tenant(slug: str) -> Tenant:
+    found = selectors.tenant_by_slug(slug)
+    assert found is not None
+    return found
+
+
+def test_inside_are_the_tenants_rows_and_outside_there_are_none(acme: Tenant, globex: Tenant) -> None:
+    with enter(acme.pk):
+        assert set(Project.objects.values_list("name", flat=True)) == {"Rocket skates", "Giant magnet"}
+        assert current_tenant().slug == "acme"
+    with enter(globex.pk):
+        assert "Weather machine" in set(Project.objects.values_list("name", flat=True))
+    with pytest.raises(OutsideTenant):
+        Project.objects.count()
+    with pytest.raises(OutsideTenant):
+        current_tenant()
+
+
+def test_raw_sql_outside_finds_no_tenant_table_either(unwrapped: None) -> None:
+    """The gate is in front of the ORM, the wall is in the database."""
+    with pytest.raises(ProgrammingError, match="does not exist"), connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM projects_project")
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_every_kind_of_orm_access_is_gated(unwrapped: None, write: bool) -> None:
+    with pytest.raises(OutsideTenant):
+        if write:
+            Project(name="Nowhere", created_by="00000000-0000-4000-8000-000000000000").save()
+        else:
+            Project.objects.filter(name="x").first()
+
+
+def test_entering_is_one_round_trip_and_leaving_another(acme: Tenant) -> None:
+    with CaptureQueriesContext(connection) as queries, enter(acme.pk):
+        Project.objects.first()
+    statements = [query["sql"] for query in queries]
+    assert len(statements) == 3
+    assert statements[0].startswith("BEGIN; SELECT tenant.id")
+    assert statements[1].startswith('SELECT "projects_project"')
+    assert statements[2] == "COMMIT"
+
+
+def test_an_authenticated_get_costs_entering_the_row_and_the_commit(acme: Tenant) -> None:
+    """Who calls and whether all of it still holds needs no statement of its own; the host is in the directory."""
+    token = sign_in(CAST["acme_viewer"])["access_token"]
+    with enter(acme.pk):
+        project = Project.objects.first()
+    assert project is not None
+    client = APIClient()
+    with CaptureQueriesContext(connection) as queries:
+        response = client.get(
+            f"/api/v1/projects/{project.pk}", HTTP_HOST=ACME, HTTP_AUTHORIZATION=f"Bearer {token}"
+        )
+    assert response.status_code == 200
+    assert [query["sql"].split(" ")[0] for query in queries] == ["BEGIN;", "SELECT", "COMMIT"]
+
+
+@pytest.mark.parametrize("ending", ["commit", "error", "rollback", "database error"])
+def test_nothing_survives_a_context(acme: Tenant, ending: str) -> None:
+    """Whatever way it ends, the connection is in no tenant and its search path is the server's default."""
+    before = search_path()
+    try:
+        with enter(acme.pk):
+            if ending == "error":
+                raise LookupError
+            if ending == "rollback":
+                transaction.set_rollback(True)
+            if ending == "database error":
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1/0")
+    except Exception:  # noqa: BLE001, S110 -- how it ended is the point, not with what
+        pass
+    assert not in_tenant()
+    assert search_path() == before
+    assert connection.schema_name == "public"
+    with enter(acme.pk):
+        assert Project.objects.count() == 2
+
+
+def test_a_savepoints_rollback_stays_in_the_tenant(acme: Tenant) -> None:
+    with enter(acme.pk):
+        with pytest.raises(LookupError), transaction.atomic():
+            Project.objects.create(name="Undone", created_by=acme.pk)
+            raise LookupError
+        assert set(Project.objects.values_list("name", flat=True)) == {"Rocket skates", "Giant magnet"}
+
+
+def test_inside_another_transaction_the_path_is_put_back(acme: Tenant, globex: Tenant) -> None:
+    with transaction.atomic():
+        before = "public"
+        for one in (acme, globex):
+            with enter(one.pk):
+                assert one.schema_name in search_path()
+            assert search_path() == before
+            with pytest.raises(LookupError), enter(one.pk):
+                raise LookupError
+            assert search_path() == before
+
+
+def test_commit_hooks_run_outside(acme: Tenant) -> None:
+    seen: list[bool] = []
+    with enter(acme.pk):
+        transaction.on_commit(lambda: seen.append(in_tenant()))
+    assert seen == [False]
+
+
+def test_one_context_is_one_tenant(acme: Tenant, globex: Tenant) -> None:
+    with enter(acme.pk):
+        for way in (lambda: enter(globex.pk), lambda: enter(acme.pk), lambda: maintain(globex)):
+            with pytest.raises(AlreadyInTenant), way():
+                pass
+        assert current_tenant().slug == "acme"
+
+
+def test_an_unknown_tenant_is_not_entered(acme: Tenant) -> None:
+    missing = selectors.tenants().values_list("memberships__user_id", flat=True)[0]
+    for way in (lambda: enter(missing).__enter__(), lambda: look(missing)):
+        with pytest.raises(NoSuchTenant):
+            way()
+    assert not in_tenant()
+    assert look(acme.pk).tenant.slug == "acme"
+    assert not in_tenant()
+
+
+def test_an_opening_statement_that_fails_leaves_the_connection_usable(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django does not know yet that a transaction is open when its first statement fails."""
+    monkeypatch.setattr(entry, "_compose", lambda *parts: "SELECT no_such_column")
+    with pytest.raises(ProgrammingError), enter(acme.pk):
+        pass
+    monkeypatch.undo()
+    assert not in_tenant()
+    with enter(acme.pk):
+        assert Project.objects.count() == 2
+
+
+def test_a_new_thread_is_in_no_tenant(acme: Tenant) -> None:
+    seen: list[bool] = []
+
+    def look_around() -> None:
+        seen.append(in_tenant())
+        connection.close()
+
+    with enter(acme.pk):
+        thread = threading.Thread(target=look_around)
+        thread.start()
+        thread.join()
+    assert seen == [False]
+
+
+def test_maintenance_sees_the_schema_alone(acme: Tenant) -> None:
+    with maintain(acme):
+        assert search_path() == acme.schema_name
+        assert "projects_project" in connection.introspection.table_names()
+        assert "accounts_user" not in connection.introspection.table_names()
+    assert not in_tenant()
+
+
+# --- System checks ----------------------------------------------------------------------------------------------------
+
+
+def ids() -> set[str]:
+    return {error.id or "" for error in run_checks(tags=["models"])}
+
+
+def test_no_app_is_in_both_lists_or_in_none() -> None:
+    assert ids() == set()
+    shared = [*apps.get_app_config("registry").name.split(), "examples.projects"]
+    with override_settings(SHARED_APPS=shared):
+        assert {"tenants.E001", "tenants.E002"} <= ids()
+
+
+@isolate_apps("examples.projects")
+def test_no_foreign_key_crosses_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Crossing(models.Model):
+        owner = models.ForeignKey("accounts.User", on_delete=models.CASCADE)
+
+        class Meta:
+            app_label = "projects"
+
+    monkeypatch.setattr(apps, "get_models", lambda **_: [Crossing])
+    Crossing._meta.get_field("owner").remote_field.model = apps.get_model("accounts.User")
+    assert "tenants.E003" in ids()
