@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from rest_framework.test import APIClient
 
 from config import demo
 from config.demo_data import OPERATOR_EMAIL, PASSWORD
+from config.embedded_postgres import EmbeddedPostgres
 from config.environment import database
 from tenants.routing import directory
 
@@ -48,14 +48,12 @@ CAST = {
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_url(data_dir: None) -> Iterator[str]:
     """The server to test against: DATABASE_URL's, else an embedded one of this run's own."""
     if os.environ.get("DATABASE_URL"):
         yield os.environ["DATABASE_URL"]
         return
-    from config.embedded_postgres import EmbeddedPostgres
-
-    with EmbeddedPostgres(Path(settings.DATA_DIR), durable=False) as server:
+    with EmbeddedPostgres(settings.DATA_DIR, durable=False) as server:
         yield server.url
 
 
@@ -63,6 +61,7 @@ def postgres_url() -> Iterator[str]:
 def data_dir() -> Iterator[None]:
     """Leave no folder behind."""
     yield
+    shutil.rmtree((settings.DATA_DIR / "postgres").resolve(), ignore_errors=True)
     shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
 
 

@@ -2,10 +2,13 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 os.environ["TENANTRY_ENV"] = "development"
-os.environ["DATA_DIR"] = os.environ.get("TENANTRY_TEST_DATA_DIR") or tempfile.mkdtemp(prefix="tenantry-tests-")
-os.environ["TENANTRY_TEST_DATA_DIR"] = os.environ["DATA_DIR"]  # child processes of this run share it
+if "TENANTRY_TEST_DATA_DIR" not in os.environ:
+    os.environ["TENANTRY_TEST_DATA_DIR"] = tempfile.mkdtemp(prefix="tenantry-tests-")
+    Path(os.environ["TENANTRY_TEST_DATA_DIR"]).chmod(0o711)  # the database's own user passes through, and reads nothing
+os.environ["DATA_DIR"] = os.environ["TENANTRY_TEST_DATA_DIR"]  # child processes of this run share it
 os.environ["ISSUER"] = "http://localhost:8000"
 os.environ["ACCESS_SECONDS"] = "3600"  # tokens of the cast outlive the run; tests of expiry make their own
 

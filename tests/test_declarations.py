@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -116,10 +117,10 @@ def test_a_complete_declaration_passes() -> None:
         (view(scopes=BOTH, authentication_classes=[]).as_view(), "permissions.E009"),
         (view(scopes=BOTH, permission_classes=[AllowAny]).as_view(), "permissions.E004"),
         (view(scopes=BOTH, permission_classes=[]).as_view(), "permissions.E004"),
-        (api_view(["GET"])(lambda request: Response()), "permissions.E003"),
-        (lambda request: Response(), "permissions.E003"),
+        (api_view(["GET"])(lambda _: Response()), "permissions.E003"),
+        (lambda _: Response(), "permissions.E003"),
         (View.as_view(), "permissions.E003"),
-        (require_scopes(GET="tenant:read")(api_view(["GET", "POST"])(lambda request: Response())), "permissions.E005"),
+        (require_scopes(GET="tenant:read")(api_view(["GET", "POST"])(lambda _: Response())), "permissions.E005"),
     ],
 )
 def test_an_incomplete_or_undermined_declaration_is_refused(callback: Any, error: str) -> None:
@@ -226,7 +227,7 @@ def test_every_scope_is_needed_somewhere() -> None:
 def test_stronger_roles_hold_whatever_weaker_ones_do() -> None:
     for kind, roles in ((Kind.MEMBER, list(Role)), (Kind.OPERATOR, list(OperatorRole))):
         held = [policy.granted(kind, role) for role in roles]
-        assert all(weaker <= stronger for stronger, weaker in zip(held, held[1:], strict=False))
+        assert all(weaker <= stronger for stronger, weaker in pairwise(held))
 
 
 def test_who_has_no_role_holds_nothing_but_a_persons_own() -> None:

@@ -1,9 +1,9 @@
 """Who may do what: every route x method x actor, against one reviewed table.
 
-``golden/matrix.txt`` has a row for each route and method that is answered, and a column for each actor: ``ok`` for whoever
-is let through (ids and bodies are made up, so what follows is mostly 400 or 404), else the status of the refusal. A
-route without a row fails, and so does a row without a route. ``UPDATE_GOLDEN=1`` writes the table anew; its diff is the
-review.
+``golden/matrix.txt`` has a row for each route and method that is answered, and a column for each actor: ``ok`` for
+whoever is let through (ids and bodies are made up, so what follows is mostly 400 or 404), else the status of the
+refusal. A route without a row fails, and so does a row without a route. ``UPDATE_GOLDEN=1`` writes the table anew;
+its diff is the review.
 """
 
 import os

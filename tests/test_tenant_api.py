@@ -100,7 +100,8 @@ def test_nobody_reaches_above_their_own_role(call: Call, target: str, role: str)
 def test_what_counts_is_the_role_of_now_not_the_tokens(call: Call) -> None:
     """Even inside a request that began as owner: the service reads the caller's role under its lock."""
     caller = member("owner@acme.test")
-    services.add_member(tenant_id=caller.tenant_id, user_id=member("admin@globex.test", "globex").user_id, role=Role.OWNER)
+    newcomer = member("admin@globex.test", "globex").user_id
+    services.add_member(tenant_id=caller.tenant_id, user_id=newcomer, role=Role.OWNER)
     Membership.objects.filter(pk=caller.pk).update(role=Role.VIEWER)
     with pytest.raises(Exception, match="outranks"):
         services.change_role(
@@ -118,8 +119,8 @@ def test_a_tenant_keeps_an_owner(call: Call) -> None:
     promoted = call("acme_owner", "PATCH", member_path("admin@acme.test"), {"role": "owner"})
     assert promoted.status_code == 200
     assert call("acme_owner", "PATCH", path, {"role": "member"}).status_code == 200
+    heir = member("admin@acme.test")
     with pytest.raises(LastOwner):
-        heir = member("admin@acme.test")
         services.remove_member(tenant_id=heir.tenant_id, membership_id=heir.pk, by=heir.user_id)
 
 
@@ -148,9 +149,9 @@ def test_a_projects_life(call: Call) -> None:
     patched = call("acme_member", "PATCH", path, {"status": "archived"}).json()
     assert (patched["status"], patched["name"]) == ("archived", "Tunnel")
     replaced = call("acme_member", "PUT", path, {"name": "Bridge"}).json()
-    assert (replaced["name"], replaced["id"], replaced["created_by"]) == ("Bridge", project["id"], project["created_by"])
-    assert call("acme_member", "DELETE", path).status_code == 204
-    assert call("acme_member", "GET", path).status_code == 404
+    assert (replaced["name"], replaced["id"], replaced["created_by"]) == ("Bridge", project["id"],
+    project["created_by"]) assert call("acme_member", "DELETE", path).status_code == 204 assert call("acme_member",
+    "GET", path).status_code == 404
 
 
 def test_a_tasks_life_and_its_project(call: Call) -> None:

@@ -8,8 +8,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.management import call_command  # noqa: E402 -- the path comes first
+from django.core.management.base import BaseCommand  # noqa: E402 -- the path comes first
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
 application = get_wsgi_application()
-call_command("check", tags=["scopes", "models"])
+BaseCommand().check(tags=["scopes", "models"])

@@ -1,0 +1,61 @@
+# `make demo` and `make test` do all their set-up themselves, with Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONDONTWRITEBYTECODE := 1
+export TENANTRY_ENV ?= development
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format schema golden clean
+
+help: ## Show what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/demo.stamp ## Serve the demo (PORT=8000, DATA_DIR=.data); Ctrl-C stops it
+	@exec $(BIN)/python manage.py demo
+
+test: $(VENV)/test.stamp lint ## Everything CI runs: lint, types, contracts, checks, tests
+	@echo "== deployment checks (production settings)"
+	@BIN=$(BIN) sh tests/check_deploy.sh
+	@echo "== OpenAPI documents are up to date"
+	@$(BIN)/python manage.py generate_openapi --check
+	@echo "== tests"
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: $(VENV)/test.stamp ## Lint, types and import contracts
+	@echo "== ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "== mypy"
+	@$(BIN)/mypy
+	@echo "== import contracts"
+	@PYTHONPATH=.:platform $(BIN)/lint-imports --no-timing 2>&1 | tail -n +1
+
+format: $(VENV)/test.stamp ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+schema: $(VENV)/test.stamp ## Write the OpenAPI documents anew
+	@$(BIN)/python manage.py generate_openapi
+
+golden: $(VENV)/test.stamp ## Write the golden files anew; review their diff
+	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_matrix.py tests/test_declarations.py
+
+clean: ## Remove the virtual environment and caches; the demo's data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tenantry needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@echo "== creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: requirements.txt platform/requirements-demo.txt | $(VENV)/bin/python
+	@echo "== installing requirements"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r platform/requirements-demo.txt
+	@touch $@
+
+$(VENV)/test.stamp: tests/requirements.txt $(VENV)/demo.stamp
+	@echo "== installing test requirements"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@

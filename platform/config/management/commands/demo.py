@@ -1,0 +1,148 @@
+"""``manage.py demo``: the whole product on this machine, from an empty folder to a served API."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+
+from config import demo_banner
+from config.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+
+_READY_SECONDS = 60
+_STOP_SECONDS = 30
+
+
+class Command(BaseCommand):
+    help = "Serve the demo: database, migrations, seeds and web server. Ctrl-C stops all of it; the data stays."
+    requires_system_checks: list[str] = []  # the server runs them, and they need no second time
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--json", action="store_true", help="Print one JSON object when ready.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.IN_DEVELOPMENT:
+            raise CommandError("The demo's accounts have a public password: set TENANTRY_ENV=development.")
+        _refuse_taken_port(options["port"])
+        signal.signal(signal.SIGTERM, _interrupt)
+        self._console = Console(stderr=options["json"], highlight=False)
+        try:
+            with ExitStack() as stack:
+                self._serve(stack, options["port"], as_json=options["json"])
+        except KeyboardInterrupt:
+            self._console.print("\nStopped. The data stays; `make demo` goes on with it.")
+        except EmbeddedPostgresError as error:
+            raise CommandError(str(error)) from error
+
+    def _serve(self, stack: ExitStack, port: int, *, as_json: bool) -> None:
+        environment = os.environ | {"PORT": str(port), "BIND": f"127.0.0.1:{port}"}
+        if settings.EMBEDDED_POSTGRES:
+            with self._step("Starting PostgreSQL"):
+                server = EmbeddedPostgres(settings.DATA_DIR)
+                stack.callback(server.stop)
+                environment["DATABASE_URL"] = server.start()
+            stack.enter_context(_published(environment["DATABASE_URL"]))
+        with self._step("Migrating"):
+            _run(["migrate_platform", "--verbosity=0"], environment)
+        with self._step("Seeding"):
+            _run(["seed_demo"], environment)
+        with self._step("Starting the web server"):
+            web = _start_web_server(environment)
+            stack.callback(_stop, web)
+            _wait_until_ready(web, port)
+        if as_json:
+            self.stdout.write(demo_banner.as_json(port))
+        else:
+            self._console.print(demo_banner.as_text(port), markup=True, soft_wrap=True)
+        if web.wait():
+            raise CommandError(f"The web server ended with status {web.returncode}.")
+
+    @contextmanager
+    def _step(self, what: str) -> Iterator[None]:
+        began = time.monotonic()
+        with self._console.status(what):
+            yield
+        self._console.print(f"[green]✓[/] {what} [dim]{time.monotonic() - began:.1f} s[/]")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _refuse_taken_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(f"Port {port} is taken: choose another one, as in `make demo PORT=8001`.") from error
+
+
+@contextmanager
+def _published(url: str) -> Iterator[None]:
+    """Let other ``manage.py`` commands find the database while the demo runs."""
+    file: Path = settings.DATA_DIR / "database-url"
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(url)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    result = subprocess.run(  # noqa: S603 -- our own command
+        [sys.executable, "manage.py", *command],
+        cwd=settings.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise CommandError(f"`manage.py {command[0]}` failed:\n{result.stdout}{result.stderr}")
+
+
+def _start_web_server(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    paths = os.pathsep.join([str(settings.ROOT), str(settings.ROOT / "platform")])
+    return subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "--config", "platform/config/gunicorn.py", "--log-level", "warning"],
+        cwd=settings.ROOT,
+        env=environment | {"PYTHONPATH": paths},
+        start_new_session=True,  # Ctrl-C in the terminal is for us, and we decide what stops when
+    )
+
+
+def _wait_until_ready(web: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline and web.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    raise CommandError("The web server did not get ready; what it printed stands above.")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

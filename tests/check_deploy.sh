@@ -1,0 +1,13 @@
+#!/bin/sh
+# Django's deployment checks and ours, under production settings with throw-away secrets. A warning fails.
+set -eu
+PYTHON=$BIN/python
+TENANTRY_ENV=production
+SECRET_KEY=$("$PYTHON" -c 'import secrets; print(secrets.token_urlsafe(64))')
+TENANTRY_SIGNING_KEYS=$("$PYTHON" -c 'from identity.tokens.keys import generate_key; print(generate_key())')
+DATABASE_URL=postgresql://nobody@127.0.0.1/nowhere
+BASE_DOMAIN=example.com
+API_HOSTS=api.example.com
+ISSUER=https://api.example.com
+export TENANTRY_ENV SECRET_KEY TENANTRY_SIGNING_KEYS DATABASE_URL BASE_DOMAIN API_HOSTS ISSUER
+exec "$PYTHON" manage.py check --deploy --fail-level WARNING
