@@ -98,7 +98,7 @@ def declared(view: type[APIView]) -> Mapping[str, frozenset[str]]:
 def handler_key(view: APIView, method: str) -> str | None:
     """Return the declaration key of what answers `method` on this view instance; None when nothing does (405)."""
     method = "GET" if method == "HEAD" else method
-    if hasattr(view, "action_map"):  # a viewset
+    if getattr(view, "action_map", None):  # a viewset
         return getattr(view, "action", None) or None
     return method if hasattr(view, method.lower()) else None
 

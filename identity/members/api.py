@@ -75,7 +75,7 @@ class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     ordering_fields = ["joined_at", "role"]
 
     def get_queryset(self) -> QuerySet[Membership]:
-        return selectors.members_of(callers.tenant_id(self.request))
+        return selectors.members_of(callers.principal_of(self.request).tenant_id)
 
     @extend_schema(summary="Change a member's role")
     def partial_update(self, request: Request, pk: UUID) -> Response:

@@ -8,8 +8,10 @@ from identity.members.models import Membership, MembershipStatus
 from tenants.registry.models import TenantStatus
 
 
-def members_of(tenant_id: UUID) -> QuerySet[Membership]:
-    """Return the members of one tenant, with their accounts."""
+def members_of(tenant_id: UUID | None) -> QuerySet[Membership]:
+    """Return the members of one tenant, with their accounts; outside any tenant there are none."""
+    if tenant_id is None:
+        return Membership.objects.none()
     return Membership.objects.filter(tenant_id=tenant_id).select_related("user")
 
 

@@ -1,13 +1,57 @@
-from django.http import HttpRequest, HttpResponse
+"""``/docs``: both APIs in Swagger UI, served from here; the documents themselves; what each problem code means."""
+
+import hashlib
+from functools import lru_cache
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
+from django.shortcuts import render
+from django.views.decorators.cache import cache_control
+
+from config import openapi, problem_codes
+from config.problems import get_only
+from tenants.routing.middleware import tenant_of
+
+_CACHED_SECONDS = 300
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
+)
 
 
-def page(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("docs")
+@get_only
+def page(request: HttpRequest) -> HttpResponseBase:
+    """Swagger UI for the documents that this host has."""
+    response = render(request, "config/docs.html", {"documents": _documents(request)})
+    response.headers["Content-Security-Policy"] = _POLICY  # Swagger UI styles inline; it runs no inline script
+    return response
 
 
-def problems(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("problems")
+@get_only
+def problems(request: HttpRequest) -> HttpResponseBase:
+    """Every problem code: where the ``type`` of a problem leads."""
+    response = render(request, "config/problems.html", {"codes": problem_codes.codes()})
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'"
+    return response
 
 
-def document(request: HttpRequest, name: str) -> HttpResponse:
-    return HttpResponse("document")
+@get_only
+@cache_control(public=True, max_age=_CACHED_SECONDS)
+def document(request: HttpRequest, name: str) -> HttpResponseBase:
+    """An OpenAPI document as it was committed."""
+    found = {document.name: document for document in _documents(request)}.get(name)
+    if found is None:
+        raise Http404
+    body, tag = _read(found)
+    if request.headers.get("If-None-Match") == tag:
+        return HttpResponseNotModified(headers={"ETag": tag})
+    return HttpResponse(body, content_type="application/json", headers={"ETag": tag})
+
+
+def _documents(request: HttpRequest) -> list[openapi.Document]:
+    """Return what is documented on this host: a tenant's host knows nothing of operators."""
+    return [openapi.TENANT] if tenant_of(request) is not None else [openapi.TENANT, openapi.OPERATOR]
+
+
+@lru_cache
+def _read(document: openapi.Document) -> tuple[bytes, str]:
+    body = document.file.read_bytes()
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'

@@ -42,6 +42,14 @@ class SignedCursorPagination(CursorPagination):
             raise ValidationError({"limit": [f"Use a number from 1 to {self.max_page_size}."]}, code="invalid_limit")
         return int(raw)
 
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return how the OpenAPI document describes the parameters of a page."""
+        limit = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": self.page_size}
+        return [
+            _parameter("limit", "How many items a page has.", limit),
+            _parameter("cursor", "Where a page begins: follow `next` and `previous` instead of making one up."),
+        ]
+
     def decode_cursor(self, request: Request) -> Cursor | None:
         raw = request.query_params.get("cursor")
         if raw is None:
@@ -77,3 +85,18 @@ class StrictOrderingFilter(OrderingFilter):
                     code="invalid_ordering",
                 )
         return super().get_ordering(request, queryset, view)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return how the OpenAPI document describes the parameter."""
+        fields = ", ".join(f"`{field}`" for field in getattr(view, "ordering_fields", ()))
+        return [_parameter(self.ordering_param, f"One or more of {fields}; a leading minus turns the order round.")]
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": description,
+        "schema": schema or {"type": "string"},
+    }

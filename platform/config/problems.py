@@ -5,6 +5,7 @@ by; it never changes), and ``errors`` when single fields or parameters are at fa
 "code", "detail"}``.
 """
 
+import functools
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
 from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -152,6 +153,19 @@ def _challenge(code: str, error: exceptions.APIException, **parameters: str) -> 
 
 def _respond(status: HTTPStatus, code: str, detail: str, **headers: str) -> JsonResponse:
     return JsonResponse(problem(status, code, detail), status=status, content_type=MEDIA_TYPE, headers=headers)
+
+
+def get_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Let a plain Django view answer GET and HEAD, and say 405 to the rest in a problem's form."""
+
+    @functools.wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method in {"GET", "HEAD"}:
+            return view(request, *args, **kwargs)
+        detail = f'Method "{request.method}" not allowed.'
+        return _respond(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", detail, Allow="GET, HEAD, OPTIONS")
+
+    return answer
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:

@@ -117,6 +117,8 @@ URLCONFS = [ROOT_URLCONF, TENANT_URLCONF]
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
 
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=1024 * 1024)
 MAX_JSON_DEPTH = 32
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
@@ -208,12 +210,15 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SERVE_INCLUDE_SCHEMA": False,
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": r"/(?:api|operator)/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.openapi.add_problems",
+    ],
     "ENUM_NAME_OVERRIDES": {
-        "TenantStatusEnum": "tenants.registry.models.TenantStatus.choices",
-        "MembershipStatusEnum": "identity.members.models.MembershipStatus.choices",
+        "AccessStatusEnum": "tenants.registry.models.TenantStatus.choices",  # a membership's are the same
         "RoleEnum": "identity.members.models.ROLES",
     },
 }

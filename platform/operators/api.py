@@ -135,12 +135,12 @@ class OperatorTenantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
         tenant = services.create_tenant(**serializer.validated_data)
         return Response(self.get_serializer(tenant).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Suspend a tenant", request=None)
+    @extend_schema(operation_id="tenants_suspend", summary="Suspend a tenant", request=None)
     def suspend(self, request: Request, pk: UUID) -> Response:
         """Close a tenant: its members are refused from their next request on. Suspending it twice changes nothing."""
         return self._set_status(pk, TenantStatus.SUSPENDED)
 
-    @extend_schema(summary="Resume a tenant", request=None)
+    @extend_schema(operation_id="tenants_resume", summary="Resume a tenant", request=None)
     def resume(self, request: Request, pk: UUID) -> Response:
         """Open a suspended tenant again. Its members' tokens and sessions are good as before."""
         return self._set_status(pk, TenantStatus.ACTIVE)
