@@ -1,7 +1,7 @@
 """A real Postgres, two tenants in it, and a cast of callers.
 
 Tests that use ``call`` or ``db`` run inside a transaction that is rolled back. Tests that need commits, processes or
-threads use ``committed`` and make what they change themselves.
+threads use ``unwrapped`` and make what they change themselves.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connections
+from django.db import connection, connections
 from rest_framework.test import APIClient
 
 from config import demo
@@ -101,6 +101,14 @@ def _fresh_directory() -> Iterator[None]:
     """A host that a test made must not be remembered after its rollback."""
     yield
     directory.forget()
+
+
+@pytest.fixture
+def unwrapped(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database without a test's own transaction around it: contexts are real transactions."""
+    with django_db_blocker.unblock():
+        yield
+        connection.close()
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
@@ -28,14 +27,6 @@ def search_path() -> str:
         cursor.execute("SHOW search_path")
         row = cursor.fetchone()
     return str(row[0])
-
-
-@pytest.fixture
-def unwrapped(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The database without a test's own transaction around it: contexts are real transactions."""
-    with django_db_blocker.unblock():
-        yield
-        connection.close()
 
 
 @pytest.fixture

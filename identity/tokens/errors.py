@@ -3,8 +3,7 @@ from rest_framework.exceptions import APIException
 
 
 class InvalidToken(APIException):
-    """401: the token is no good (RFC 6750 section 3.1, ``invalid_token``): malformed, expired, revoked, not for here.
-    """
+    """401: the token is no good here: malformed, expired, revoked, of another API (RFC 6750, ``invalid_token``)."""
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_code = "invalid_token"

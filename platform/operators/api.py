@@ -26,6 +26,7 @@ from permissions.serializers import StrictModelSerializer
 from tenants.registry import selectors as registry
 from tenants.registry import services as registry_services
 from tenants.registry.models import Tenant, TenantStatus
+from tenants.registry.names import validate_slug
 
 
 class OperatorLoginSerializer(PasswordSignInSerializer):
@@ -60,8 +61,8 @@ class OperatorTenantSerializer(StrictModelSerializer):
         model = Tenant
         fields = ["id", "slug", "name", "status", "schema_name", "domains", "created_at", "updated_at", "owner_email"]
         read_only_fields = ["id", "status", "schema_name", "created_at", "updated_at"]
-        # Whether a slug is free is decided where it is taken, under the database's own constraint: 409.
-        extra_kwargs: ClassVar[dict[str, Any]] = {"slug": {"validators": []}}
+        # No look-up whether it is free: that is decided where it is taken, under the database's own constraint (409).
+        extra_kwargs: ClassVar[dict[str, Any]] = {"slug": {"validators": [validate_slug]}}
 
 
 class OperatorLoginView(APIView):
