@@ -30,7 +30,7 @@ lint: $(VENV)/test.stamp ## Lint, types and import contracts
 	@echo "== mypy"
 	@$(BIN)/mypy
 	@echo "== import contracts"
-	@PYTHONPATH=.:platform $(BIN)/lint-imports --no-timing 2>&1 | tail -n +1
+	@PYTHONPATH=.:platform $(BIN)/lint-imports --no-logo
 
 format: $(VENV)/test.stamp ## Format the code
 	@$(BIN)/ruff check --fix .

@@ -113,20 +113,26 @@ def unwrapped(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture
 def call(db: None, tokens: dict[str, dict[str, Any]]) -> Call:
-    """``call("acme_member", "GET", "/api/v1/projects")`` returns the response; `host` and `data` may be given."""
+    """``call("acme_member", "GET", "/api/v1/projects")`` returns the response.
 
-    def call(actor: str, method: str, path: str, data: Any = None, *, host: str | None = None, **extra: Any) -> Any:
+    `data` is sent as JSON, or as it is when it is bytes; further keywords go into the WSGI environment.
+    """
+
+    def call(
+        actor: str,
+        method: str,
+        path: str,
+        data: Any = None,
+        *,
+        host: str | None = None,
+        content_type: str = "application/json",
+        **extra: Any,
+    ) -> Any:
         headers = {"HTTP_HOST": host or CAST[actor].host}
         if actor in tokens:
             headers["HTTP_AUTHORIZATION"] = f"Bearer {tokens[actor]['access_token']}"
+        body = {} if data is None else {"data": data if isinstance(data, bytes) else json.dumps(data).encode()}
         client = APIClient(raise_request_exception=False)
-        return client.generic(method, path, **_body(data), **(headers | extra))
+        return client.generic(method, path, content_type=content_type, **body, **(headers | extra))
 
     return call
-
-
-def _body(data: Any) -> dict[str, Any]:
-    if data is None:
-        return {}
-    raw = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return {"data": raw, "content_type": "application/json"}

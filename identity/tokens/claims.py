@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 T = TypeVar("T")
+_LARGEST_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: what every JSON reader agrees on
 
 
 class MalformedClaims(ValueError):
@@ -85,7 +86,7 @@ class _Reader:
 
     def integer(self, name: str) -> int:
         value = self._typed(name, int)
-        if isinstance(value, bool):
+        if isinstance(value, bool) or abs(value) > _LARGEST_INTEGER:
             raise MalformedClaims(name)
         return value
 

@@ -137,7 +137,6 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     """How a token is sent; the scopes are the operation's own (OpenAPI 3.1 allows them on any scheme)."""
 
     target_class = "identity.tokens.authentication.BearerAuthentication"
-    match_subclasses = True
     name = "bearer"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
@@ -146,6 +145,13 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[str]] | list[Any]:
         scopes = sorted(auto_schema._scopes()) if isinstance(auto_schema, ScopedAutoSchema) else []  # noqa: SLF001 -- ours
         return {self.name: scopes} if scopes else []
+
+
+class OperatorBearerScheme(BearerScheme):  # type: ignore[no-untyped-call]  # as above
+    """The same for operator tokens, which are others."""
+
+    target_class = "operators.backends.OperatorAuthentication"
+    name = "operatorBearer"
 
 
 _CHALLENGE = {

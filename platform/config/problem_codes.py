@@ -29,7 +29,9 @@ class ProblemCode:
 # Those of Django's and DRF's own errors that clients meet.
 _GENERAL = (
     ProblemCode(
-        "validation_error", HTTPStatus.BAD_REQUEST, "Some of the input is not valid; `errors` says where and why."
+        "validation_error",
+        HTTPStatus.BAD_REQUEST,
+        "Some of the input is not valid: the member errors says where and why.",
     ),
     ProblemCode("parse_error", HTTPStatus.BAD_REQUEST, "The body cannot be read: malformed JSON, wrong encoding."),
     ProblemCode("too_deep", HTTPStatus.BAD_REQUEST, "The body's JSON is nested too deeply."),
@@ -39,9 +41,13 @@ _GENERAL = (
     ProblemCode("not_authenticated", HTTPStatus.UNAUTHORIZED, "There are no credentials: sign in and send the token."),
     ProblemCode("permission_denied", HTTPStatus.FORBIDDEN, "This is not allowed, whoever asks."),
     ProblemCode("not_found", HTTPStatus.NOT_FOUND, "There is no such thing, or not in this tenant."),
-    ProblemCode("method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The path answers other methods: see `Allow`."),
-    ProblemCode("not_acceptable", HTTPStatus.NOT_ACCEPTABLE, "Answers are JSON; `Accept` asks for something else."),
-    ProblemCode("unsupported_media_type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Bodies are `application/json`."),
+    ProblemCode(
+        "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The path answers other methods: see the Allow header."
+    ),
+    ProblemCode(
+        "not_acceptable", HTTPStatus.NOT_ACCEPTABLE, "Answers are JSON; the Accept header asks for something else."
+    ),
+    ProblemCode("unsupported_media_type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Bodies are application/json."),
     ProblemCode("server_error", HTTPStatus.INTERNAL_SERVER_ERROR, "A bug on our side; it was logged."),
 )
 
@@ -75,4 +81,4 @@ def _meaning(error: type[Exception]) -> str:
     """Return the first paragraph of a docstring, without the status it begins with."""
     first = " ".join((error.__doc__ or "").strip().split("\n\n")[0].split())
     sentence = first.partition(": ")[2] or first
-    return sentence[:1].upper() + sentence[1:]
+    return (sentence[:1].upper() + sentence[1:]).replace("`", "")
