@@ -25,5 +25,10 @@ def provisioned(slug: str) -> Iterator[Tenant]:
         yield tenant
     finally:
         Tenant.objects.filter(pk=tenant.pk).delete()
-        with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(tenant.schema_name)))
+        drop_schema(tenant.schema_name)
+
+
+def drop_schema(name: str) -> None:
+    """Remove a tenant's tables for good."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
