@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
@@ -60,8 +62,6 @@ def test_the_printed_commands_work_when_pasted(demo: dict[str, Any]) -> None:
 
 
 def test_everybody_named_can_sign_in(demo: dict[str, Any]) -> None:
-    import httpx
-
     for account in demo["accounts"]:
         body = {"email": account["email"], "password": demo["password"]}
         host = {"Host": demo["tenants"][account["tenant"]].removeprefix("http://")}
@@ -70,10 +70,6 @@ def test_everybody_named_can_sign_in(demo: dict[str, Any]) -> None:
 
 
 def test_the_docs_are_there_with_all_their_files(demo: dict[str, Any]) -> None:
-    import re
-
-    import httpx
-
     page = httpx.get(demo["docs"])
     assert page.status_code == 200
     for file in re.findall(r'"(/static/[^"]+)"', page.text):

@@ -165,6 +165,15 @@ def test_a_tasks_life_and_its_project(call: Call) -> None:
     assert call("acme_viewer", "GET", f"/api/v1/tasks/{task['id']}").status_code == 404
 
 
+def test_tasks_are_counted(call: Call) -> None:
+    """A function view, behind the same scopes: each tenant counts its own."""
+    assert call("acme_viewer", "GET", "/api/v1/tasks/summary").json() == {"open": 5, "done": 0}
+    task = call("acme_member", "GET", "/api/v1/tasks").json()["results"][0]
+    call("acme_member", "PATCH", f"/api/v1/tasks/{task['id']}", {"status": "done"})
+    assert call("acme_viewer", "GET", "/api/v1/tasks/summary").json() == {"open": 4, "done": 1}
+    assert call("globex_owner", "GET", "/api/v1/tasks/summary").json() == {"open": 4, "done": 0}
+
+
 def test_another_tenants_rows_are_not_there(call: Call) -> None:
     """Not to be read, changed or pointed at, and not from the API host either."""
     theirs = call("globex_owner", "GET", "/api/v1/projects").json()["results"][0]

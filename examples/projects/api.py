@@ -4,11 +4,15 @@ This is all an adopter writes: the scopes, the serializer and the queryset. Whic
 come this far, errors, pages and documentation are the product's.
 """
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from examples.projects.models import Project, Task
 from permissions import callers
+from permissions.decorators import require_scopes
 from permissions.serializers import StrictModelSerializer
 
 READ_ONLY = ["id", "created_by", "created_at", "updated_at"]
@@ -86,3 +90,16 @@ class TaskViewSet(viewsets.ModelViewSet[Task]):
 
     def perform_create(self, serializer: serializers.BaseSerializer[Task]) -> None:
         serializer.save(created_by=callers.caller_id(self.request))
+
+
+class TaskSummarySerializer(serializers.Serializer[dict[str, int]]):
+    open = serializers.IntegerField()
+    done = serializers.IntegerField()
+
+
+@extend_schema(operation_id="tasks_summary", summary="Count tasks", responses=TaskSummarySerializer)
+@require_scopes(GET="tasks:read")
+def task_summary(request: Request) -> Response:
+    """How many tasks are open, and how many are done."""
+    counts = Task.objects.order_by().values_list("status").annotate(Count("id"))
+    return Response({"open": 0, "done": 0} | dict(counts))

@@ -182,6 +182,7 @@ class EmbeddedPostgres:
         remembered = self._home / "port"
         for wanted in (int(remembered.read_text()) if remembered.exists() else 0, 0):
             with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was ours a moment ago is free
                 try:
                     probe.bind(("127.0.0.1", wanted))
                 except OSError:
