@@ -22,6 +22,8 @@ from config.embedded_postgres import EmbeddedPostgres
 from config.environment import database
 from tenants.routing import directory
 
+pytest_plugins = ["tests.running_demo"]
+
 Call = Callable[..., Any]
 
 ACME, GLOBEX, API_HOST = "acme.localhost", "globex.localhost", "localhost"

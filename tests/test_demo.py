@@ -1,7 +1,6 @@
 """``make demo`` as its user meets it: it serves, what it prints works when pasted, and it stops without a trace."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -9,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +18,6 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 ROOT = Path(__file__).parents[1]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A running demo on data of its own: what it printed, and its process."""
-    folder = tmp_path_factory.mktemp("demo")
-    environment = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "ISSUER"}}
-    environment |= {"TENANTRY_ENV": "development", "DATA_DIR": str(folder), "PORT": str(free_port())}
-    environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "demo", "--json"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, "the demo did not start"
-    yield {**json.loads(line), "process": process, "environment": environment}
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-    process.stdout.close()
-    shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the commands are for curl")

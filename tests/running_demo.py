@@ -1,0 +1,43 @@
+"""A running demo, for the tests of what it prints and of what the README says about it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A running demo on data of its own: what it printed, and its process."""
+    folder = tmp_path_factory.mktemp("demo")
+    environment = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "ISSUER"}}
+    environment |= {"TENANTRY_ENV": "development", "DATA_DIR": str(folder), "PORT": str(free_port())}
+    environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "demo", "--json"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, "the demo did not start"
+    yield {**json.loads(line), "process": process, "environment": environment}
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    process.stdout.close()
+    shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
