@@ -83,6 +83,12 @@ def test_s7_nothing_hides_at_the_ends_of_a_slug(slug: str) -> None:
         names.validate_slug(slug)
 
 
+def test_s7_no_tenant_takes_a_host_of_the_platforms_own(call: Call, settings: Any) -> None:
+    settings.API_HOSTS = {API_HOST, "backend.localhost"}
+    response = call("operator", "POST", TENANTS, {"slug": "backend", "name": "Probe"})
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (400, "reserved_domain")
+
+
 @pytest.mark.parametrize("schema_name", ["public", "information_schema", "pg_catalog", "t_short", "acme"])
 def test_s7_the_database_refuses_a_schema_name_that_was_not_generated(db: None, schema_name: str) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():

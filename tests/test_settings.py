@@ -23,6 +23,7 @@ PRODUCTION = {
     "BASE_DOMAIN": "example.com",
     "API_HOSTS": "api.example.com",
     "ISSUER": "https://api.example.com",
+    "TENANT_APPS": "examples.projects",
 }
 
 
@@ -47,7 +48,9 @@ def test_production_starts_with_all_it_needs(tmp_path: Path) -> None:
     assert result.stdout.split() == ["False", "True", "True", "False", "https://api.example.com"], result.stderr
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "TENANTRY_SIGNING_KEYS", "BASE_DOMAIN", "API_HOSTS", "ISSUER"])
+@pytest.mark.parametrize(
+    "name", ["SECRET_KEY", "TENANTRY_SIGNING_KEYS", "BASE_DOMAIN", "API_HOSTS", "ISSUER", "TENANT_APPS"]
+)
 def test_production_starts_with_nothing_missing(tmp_path: Path, name: str) -> None:
     """And is the default: forgetting to say so is no way around it."""
     rest = {key: value for key, value in PRODUCTION.items() if key not in {name, "TENANTRY_ENV"}}

@@ -27,8 +27,8 @@ class InvalidRequest(APIException):
 
 
 class InvalidScope(APIException):
-    """400: none of the requested scopes can be had, or one of them does not exist."""
+    """400: none of the requested scopes can be had."""
 
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "invalid_scope"
-    default_detail = "There is no such scope, or this account may not have it in this tenant."
+    default_detail = "This account can have none of the requested scopes here."

@@ -31,6 +31,13 @@ class PasswordSignInSerializer(StrictFieldsMixin, TokenObtainSerializer):
 
     user: User
 
+    scope = serializers.CharField(
+        max_length=2000,
+        required=False,
+        write_only=True,
+        help_text="Space-separated scopes, if the token shall hold fewer than the role does.",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # simplejwt's fields have no limits, and strip a password of its outer spaces.
@@ -58,12 +65,6 @@ class LoginSerializer(PasswordSignInSerializer):
 
     tenant = serializers.CharField(
         max_length=SLUG_LENGTH, required=False, write_only=True, help_text="Slug of the tenant to enter."
-    )
-    scope = serializers.CharField(
-        max_length=2000,
-        required=False,
-        write_only=True,
-        help_text="Space-separated scopes, if the token shall hold fewer than the role does.",
     )
 
     def create(self, validated_data: dict[str, Any]) -> IssuedTokens:

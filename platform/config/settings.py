@@ -88,7 +88,7 @@ SHARED_APPS = [
     "identity.tokens",
     "operators",
 ]
-TENANT_APPS: list[str] = env.list("TENANT_APPS", default=["examples.projects"])
+TENANT_APPS: list[str] = env.list("TENANT_APPS", default=["examples.projects"] if IN_DEVELOPMENT else env.NOTSET)
 INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
 
 TENANT_MODEL = "registry.Tenant"
@@ -139,7 +139,7 @@ DATABASES = {
             "pool": {
                 "min_size": env.int("DATABASE_POOL_MIN", default=1),
                 "max_size": env.int("DATABASE_POOL_MAX", default=8),
-                "timeout": 5,
+                "timeout": env.int("DATABASE_POOL_SECONDS", default=5),
                 "max_lifetime": 600,
             },
         },

@@ -32,13 +32,6 @@ from tenants.registry.names import validate_slug
 class OperatorLoginSerializer(PasswordSignInSerializer):
     """Sign in as platform staff."""
 
-    scope = serializers.CharField(
-        max_length=2000,
-        required=False,
-        write_only=True,
-        help_text="Space-separated scopes, if the token shall hold fewer than the role does.",
-    )
-
     def create(self, validated_data: dict[str, Any]) -> IssuedTokens:
         """Start the session and return its tokens."""
         return services.sign_in(

@@ -3,6 +3,8 @@
 import uuid
 from typing import Any, NoReturn
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django_tenants.models import DomainMixin, TenantMixin
 
@@ -58,6 +60,13 @@ class Domain(DomainMixin):  # type: ignore[misc]  # django-tenants has no types
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     domain = models.CharField(max_length=253, unique=True, validators=[names.validate_domain])
     created_at = models.DateTimeField(auto_now_add=True)
+
+    def clean(self) -> None:
+        """Refuse a host of the platform's own: requests for it never get as far as a tenant."""
+        if self.domain in settings.API_HOSTS:
+            raise ValidationError(
+                {"domain": ValidationError("This host is the platform's own.", code="reserved_domain")}
+            )
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.full_clean(exclude=["tenant"], validate_unique=False)
