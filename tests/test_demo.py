@@ -83,6 +83,32 @@ def test_stopping_leaves_no_process_and_no_published_secret(demo: dict[str, Any]
     assert not (folder / "postgres").resolve().joinpath("data", "postmaster.pid").exists()
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's promise to tell a child is Linux's")
+def test_a_killed_demo_leaves_no_server_behind(demo: dict[str, Any]) -> None:
+    """Started again on the same data, then killed: the port is free a moment later."""
+    port = int(demo["environment"]["PORT"])
+    again = subprocess.Popen(
+        [sys.executable, "manage.py", "demo", "--json"],
+        cwd=ROOT,
+        env=demo["environment"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert again.stdout is not None
+    assert json.loads(again.stdout.readline())["operator"]
+    again.kill()
+    again.wait()
+    again.stdout.close()
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return
+        time.sleep(0.1)
+    pytest.fail("the web server outlived the demo")
+
+
 @pytest.mark.parametrize("command", ["demo", "seed_demo"])
 def test_the_demos_public_password_stays_in_development(command: str) -> None:
     with override_settings(IN_DEVELOPMENT=False), pytest.raises(CommandError, match="public password"):

