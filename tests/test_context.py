@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.core.checks import run_checks
-from django.db import ProgrammingError, connection, models, transaction
+from django.db import OperationalError, ProgrammingError, connection, models, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext, isolate_apps
 from rest_framework.test import APIClient
@@ -179,6 +179,22 @@ def test_an_opening_statement_that_fails_leaves_the_connection_usable(
     assert not in_tenant()
     with enter(acme.pk):
         assert Project.objects.count() == 2
+
+
+def test_an_entry_without_a_connection_does_not_happen_later(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not begin is forgotten: the next transaction is in no tenant."""
+
+    def refuse() -> None:
+        raise OperationalError("no connection")
+
+    connection.close()
+    monkeypatch.setattr(connection, "connect", refuse)
+    with pytest.raises(OperationalError), enter(acme.pk):
+        pass
+    monkeypatch.undo()
+    with transaction.atomic():
+        assert acme.schema_name not in search_path()
+        assert not in_tenant()
 
 
 def test_a_new_thread_is_in_no_tenant(acme: Tenant) -> None:

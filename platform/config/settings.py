@@ -62,6 +62,7 @@ HOST_CACHE_SECONDS = env.int("HOST_CACHE_SECONDS", default=10)
 
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/(api|operator)/"
+CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
 
 # --- Apps: in `public`, or in every tenant's schema, never both -------------------------------------------------------
 

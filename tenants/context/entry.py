@@ -6,7 +6,7 @@ A tenant context is a transaction. Entering costs one round trip, whatever is ch
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
@@ -77,9 +77,7 @@ def enter(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Iterator[Entry]:
         raise AlreadyInTenant("One context is one tenant: leave the other one first.")
     statement = _compose(tenant_id, guard, _SET_PATH)
     nested = connection.in_atomic_block
-    if not nested:
-        connection.opening(statement)
-    with transaction.atomic():
+    with nullcontext() if nested else connection.opening(statement), transaction.atomic():
         row = _fetch(connection, statement) if nested else connection.take_opening_row()
         entry = _entry(tenant_id, guard, row)
         with connection.as_tenant(entry.tenant), _restored_path(connection, nested=nested):

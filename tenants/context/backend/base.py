@@ -53,12 +53,18 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-ten
         finally:
             self.tenant, self.schema_name = outside
 
-    def opening(self, statement: str) -> None:
-        """Let the next transaction begin with `statement`, in the same round trip as its BEGIN.
+    @contextmanager
+    def opening(self, statement: str) -> Iterator[None]:
+        """Let the transaction that begins inside this block begin with `statement`, in one round trip with its BEGIN.
 
-        Its first row is then at ``take_opening_row()``.
+        Its first row is then at ``take_opening_row()``. Should no transaction begin (there is no connection to be had),
+        the statement is forgotten: the next transaction is not to find itself in this one's tenant.
         """
         self._opening = statement
+        try:
+            yield
+        finally:
+            self._opening = self._opening_row = None
 
     def take_opening_row(self) -> tuple[Any, ...] | None:
         row, self._opening_row = self._opening_row, None
