@@ -17,6 +17,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+from tests.running_demo import free_port
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -55,6 +57,18 @@ def test_a_taken_port_is_said_before_anything_is_started(demo: dict[str, Any], t
     assert result.returncode == 1
     assert "make demo PORT=" in result.stderr
     assert not (tmp_path / "postgres").exists()
+
+
+def test_a_server_that_does_not_answer_is_said_in_a_sentence(demo: dict[str, Any], tmp_path: Path) -> None:
+    environment = demo["environment"] | {"DATA_DIR": str(tmp_path), "PORT": str(free_port())}
+    environment["DATABASE_URL"] = "postgresql://somebody:the-password@127.0.0.1:1/nowhere"
+    result = subprocess.run(
+        [sys.executable, "manage.py", "demo"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert "DATABASE_URL cannot be used" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "the-password" not in result.stdout + result.stderr
 
 
 def test_seeding_again_changes_nothing(demo: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -59,6 +60,9 @@ class Command(BaseCommand):
                 stack.callback(server.stop)
                 environment["DATABASE_URL"] = server.start()
             stack.enter_context(_published(environment["DATABASE_URL"]))
+        else:
+            with self._step("Asking the server of DATABASE_URL"):
+                _refuse_silent_server(environment["DATABASE_URL"])
         with self._step("Migrating"):
             _run(["migrate_platform", "--verbosity=0"], environment)
         with self._step("Seeding"):
@@ -95,6 +99,13 @@ def _refuse_taken_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise CommandError(f"Port {port} is taken: choose another one, as in `make demo PORT=8001`.") from error
+
+
+def _refuse_silent_server(url: str) -> None:
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.Error as error:  # its message names host and user, never the password
+        raise CommandError(f"The server of DATABASE_URL cannot be used: {error}") from error
 
 
 @contextmanager
