@@ -72,6 +72,8 @@ def _check_declaration(view: type[APIView], keys: set[str]) -> Iterator[CheckMes
         yield Error(f"Declares no scopes for {key!r}, which it answers.", obj=view, id="permissions.E005")
     for key in sorted(declaration.keys() - keys):
         yield Error(f"Declares scopes for {key!r}, which it does not answer.", obj=view, id="permissions.E006")
+    for key in sorted(set(getattr(view, "recent_sign_in", ())) - declaration.keys()):
+        yield Error(f"Asks for a recent sign-in for {key!r}, undeclared.", obj=view, id="permissions.E010")
     for key, scopes in sorted(declaration.items()):
         if not scopes:
             yield Error(f"Declares an empty set of scopes for {key!r}.", obj=view, id="permissions.E007")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from permissions import callers, endpoints
-from permissions.errors import InsufficientScope
+from permissions.errors import InsufficientScope, SignInTooOld
 from permissions.policy import Reason, decide
 
 if TYPE_CHECKING:  # DRF imports this module while it imports APIView
@@ -30,15 +32,22 @@ class ScopePermission(BasePermission):
             MethodNotAllowed: nothing answers this method; asked first, so that 405 needs no scope.
             NotAuthenticated: the caller brought no credentials.
             InsufficientScope: the caller's token lacks a scope.
+            SignInTooOld: the view asks for a recent sign-in here, and the caller's is an old one.
         """
         key = endpoints.handler_key(view, request.method or "")
         if key is None:
             raise MethodNotAllowed(request.method or "")
         if endpoints.is_public(request):
             return True
-        decision = decide(callers.principal_of(request), endpoints.declared(type(view)).get(key))
+        since = None
+        if endpoints.needs_recent_sign_in(type(view), key):
+            since = time.time() - settings.STEP_UP_MAX_AGE.total_seconds()
+        required = endpoints.declared(type(view)).get(key)
+        decision = decide(callers.principal_of(request), required, signed_in_since=since)
         if decision.reason is Reason.NOT_AUTHENTICATED:
             raise NotAuthenticated
         if decision.reason is Reason.INSUFFICIENT_SCOPE:
             raise InsufficientScope(decision.missing)
+        if decision.reason is Reason.SIGN_IN_TOO_OLD:
+            raise SignInTooOld
         return bool(decision)

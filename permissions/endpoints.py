@@ -6,6 +6,9 @@ A class-based view names its scopes in a class attribute, by HTTP method, or by 
         scopes = {"list": "projects:read", "create": "projects:write", ...}
 
 A function view names them with ``decorators.require_scopes``. Several scopes, as a tuple, are all needed.
+
+What must not be done with a token that was left lying about names its methods or actions in ``recent_sign_in`` too: the
+caller then has to have proved who they are within ``settings.STEP_UP_MAX_AGE``.
 """
 
 from __future__ import annotations
@@ -93,6 +96,11 @@ def declared(view: type[APIView]) -> Mapping[str, frozenset[str]]:
     """Return what `view` declares: key to all scopes needed. Empty when it declares nothing."""
     declaration: Declaration = getattr(view, "scopes", None) or {}
     return {key: frozenset((scopes,) if isinstance(scopes, str) else scopes) for key, scopes in declaration.items()}
+
+
+def needs_recent_sign_in(view: type[APIView], key: str) -> bool:
+    """Tell whether `view` asks for a recent sign-in for this declaration key."""
+    return key in getattr(view, "recent_sign_in", ())
 
 
 def handler_key(view: APIView, method: str) -> str | None:

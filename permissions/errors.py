@@ -1,6 +1,8 @@
 """How a refusal reaches the client: exceptions that DRF turns into problem details."""
 
-from rest_framework.exceptions import PermissionDenied
+from django.conf import settings
+from rest_framework import status
+from rest_framework.exceptions import APIException, PermissionDenied
 
 from permissions.policy import Reason
 
@@ -13,3 +15,14 @@ class InsufficientScope(PermissionDenied):
     def __init__(self, missing: frozenset[str]) -> None:
         self.scope = " ".join(sorted(missing))
         super().__init__(f"This needs a token with the scope {self.scope!r}.")
+
+
+class SignInTooOld(APIException):
+    """401: this needs a recent proof of who is calling: step up, or sign in again (RFC 9470 section 3)."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_code = Reason.SIGN_IN_TOO_OLD
+
+    def __init__(self) -> None:
+        self.max_age = int(settings.STEP_UP_MAX_AGE.total_seconds())
+        super().__init__(f"This needs a sign-in that is at most {self.max_age} seconds old: step up, or sign in again.")

@@ -19,6 +19,7 @@ FROM_MEMBER = frozenset({Role.OWNER, Role.ADMIN, Role.MEMBER})
 FROM_ADMIN = frozenset({Role.OWNER, Role.ADMIN})
 PEOPLE = frozenset({Kind.MEMBER})
 PEOPLE_AND_CLIENTS = frozenset({Kind.MEMBER, Kind.CLIENT})
+READERS = PEOPLE_AND_CLIENTS | {Kind.SUPPORT}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Grant:
             raise ValueError(f"{self.scope!r}: `platform:` scopes are for operators, and for operators only.")
         if not all(isinstance(role, OperatorRole if for_operators else Role) for role in self.roles):
             raise ValueError(f"{self.scope!r}: tenant roles hold tenant scopes, operator roles hold operator scopes.")
+        if Kind.SUPPORT in self.kinds and not self.scope.endswith(":read"):
+            raise ValueError(f"{self.scope!r}: support access reads.")
 
 
 _STAFF = frozenset({Kind.OPERATOR})
@@ -64,12 +67,24 @@ def register(*grants: Grant) -> None:
         _table[grant.scope] = grant
 
 
+_ANY_PERSON = PEOPLE | {Kind.PERSON}
+
 register(
-    Grant(Scope.PROFILE_READ, "See one's own account and tenants.", EVERY_ROLE, PEOPLE | {Kind.PERSON}),
-    Grant(Scope.TENANT_READ, "See the tenant's name and settings.", EVERY_ROLE, PEOPLE_AND_CLIENTS),
+    Grant(Scope.PROFILE_READ, "See one's own account and tenants.", EVERY_ROLE, _ANY_PERSON),
+    Grant(Scope.PROFILE_WRITE, "Change one's own password.", EVERY_ROLE, _ANY_PERSON),
+    Grant(Scope.SESSIONS_READ, "See where one is signed in.", EVERY_ROLE, _ANY_PERSON),
+    Grant(
+        Scope.SESSIONS_WRITE,
+        "Enter another of one's tenants, prove again who one is, and end one's own sessions.",
+        EVERY_ROLE,
+        _ANY_PERSON,
+    ),
+    Grant(Scope.TENANT_READ, "See the tenant's name and settings.", EVERY_ROLE, READERS),
     Grant(Scope.TENANT_WRITE, "Change the tenant's name and settings.", FROM_ADMIN, PEOPLE),
-    Grant(Scope.MEMBERS_READ, "See who is in the tenant and with which role.", EVERY_ROLE, PEOPLE_AND_CLIENTS),
+    Grant(Scope.MEMBERS_READ, "See who is in the tenant and with which role.", EVERY_ROLE, READERS),
     Grant(Scope.MEMBERS_WRITE, "Change roles and remove members.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.CLIENTS_READ, "See the tenant's machine clients.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.CLIENTS_WRITE, "Create, change and delete machine clients and their secrets.", FROM_ADMIN, PEOPLE),
     Grant(Scope.PLATFORM_TENANTS_READ, "See every tenant of the platform.", frozenset(OperatorRole), _STAFF),
     Grant(
         Scope.PLATFORM_TENANTS_WRITE,
@@ -77,6 +92,14 @@ register(
         frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
         _STAFF,
     ),
+    Grant(Scope.PLATFORM_SUPPORT_WRITE, "Look into a tenant to help it.", frozenset(OperatorRole), _STAFF),
+    Grant(
+        Scope.PLATFORM_KEYS_READ,
+        "See the keys that sign tokens.",
+        frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
+        _STAFF,
+    ),
+    Grant(Scope.PLATFORM_KEYS_WRITE, "Rotate and retire them.", frozenset({OperatorRole.ADMIN}), _STAFF),
 )
 
 
@@ -88,11 +111,18 @@ def table() -> Mapping[str, Grant]:
 def granted(kind: Kind, role: str | None) -> frozenset[str]:
     """Return the scopes a caller of `kind` holds through built-in `role`.
 
-    A person inside no tenant has no role; they hold what a person may hold. Anybody else without a role holds nothing.
+    A person inside no tenant and platform staff in support access have no role; they hold what their kind may hold.
+    Anybody else without a role holds nothing.
     """
+    without_role = kind in {Kind.PERSON, Kind.SUPPORT}
     return frozenset(
-        grant.scope for grant in _table.values() if kind in grant.kinds and (kind is Kind.PERSON or role in grant.roles)
+        grant.scope for grant in _table.values() if kind in grant.kinds and (without_role or role in grant.roles)
     )
+
+
+def ceiling(kind: Kind) -> frozenset[str]:
+    """Return the scopes that a caller of `kind` may ever hold."""
+    return frozenset(grant.scope for grant in _table.values() if kind in grant.kinds)
 
 
 def narrow(held: frozenset[str], requested: Iterable[str]) -> frozenset[str]:
@@ -110,6 +140,7 @@ class Reason(StrEnum):
     NOT_AUTHENTICATED = "not_authenticated"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     UNDECLARED = "undeclared_endpoint"
+    SIGN_IN_TOO_OLD = "insufficient_user_authentication"
 
 
 @dataclass(frozen=True)
@@ -127,11 +158,19 @@ class Decision:
         return self.reason is None
 
 
-def decide(principal: Principal, required: frozenset[str] | None) -> Decision:
-    """Decide whether `principal` may do what needs all of `required`; None means that nothing was declared."""
+def decide(principal: Principal, required: frozenset[str] | None, *, signed_in_since: float | None = None) -> Decision:
+    """Decide whether `principal` may do what needs all of `required`; None means that nothing was declared.
+
+    Args:
+        signed_in_since: they must have proved who they are after this moment (seconds since the epoch).
+    """
     if not required:
         return Decision(Reason.UNDECLARED)
     if not principal.is_authenticated:
         return Decision(Reason.NOT_AUTHENTICATED, required)
     missing = frozenset(scope for scope in required if not scopes.holds(principal.scopes, scope))
-    return Decision(Reason.INSUFFICIENT_SCOPE, missing) if missing else Decision.allow()
+    if missing:
+        return Decision(Reason.INSUFFICIENT_SCOPE, missing)
+    if signed_in_since is not None and (principal.authenticated_at or 0) < signed_in_since:
+        return Decision(Reason.SIGN_IN_TOO_OLD)
+    return Decision.allow()

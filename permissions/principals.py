@@ -13,6 +13,7 @@ class Kind(StrEnum):
     PERSON = "person"  # signed in, but inside no tenant
     MEMBER = "member"
     CLIENT = "client"
+    SUPPORT = "support"  # platform staff inside a tenant, reading
     OPERATOR = "operator"
 
 
@@ -30,6 +31,7 @@ class Principal:
         scopes: what the token grants, never wider than role and kind allow.
         session_id: the sign-in this token belongs to.
         actor: who is really acting, in support access (RFC 8693 ``act``).
+        authenticated_at: when the person last proved who they are, in seconds since the epoch; None for machines.
     """
 
     kind: Kind
@@ -39,6 +41,7 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     session_id: UUID | None = None
     actor: UUID | None = None
+    authenticated_at: int | None = None
 
     @property
     def pk(self) -> UUID | None:
@@ -63,7 +66,13 @@ class Principal:
 
     def log_context(self) -> dict[str, Any]:
         """Fields that identify the caller in a log line; nothing secret."""
-        fields = {"kind": self.kind, "id": self.id, "tenant_id": self.tenant_id, "session_id": self.session_id}
+        fields = {
+            "kind": self.kind,
+            "id": self.id,
+            "tenant_id": self.tenant_id,
+            "session_id": self.session_id,
+            "actor": self.actor,
+        }
         return {f"principal_{key}": str(value) for key, value in fields.items() if value is not None}
 
 

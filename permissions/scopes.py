@@ -19,13 +19,21 @@ class Scope(StrEnum):
     """Scopes of the product itself."""
 
     PROFILE_READ = "profile:read"
+    PROFILE_WRITE = "profile:write"
+    SESSIONS_READ = "sessions:read"
+    SESSIONS_WRITE = "sessions:write"
     TENANT_READ = "tenant:read"
     TENANT_WRITE = "tenant:write"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
+    CLIENTS_READ = "clients:read"
+    CLIENTS_WRITE = "clients:write"
 
     PLATFORM_TENANTS_READ = "platform:tenants:read"
     PLATFORM_TENANTS_WRITE = "platform:tenants:write"
+    PLATFORM_SUPPORT_WRITE = "platform:support:write"
+    PLATFORM_KEYS_READ = "platform:keys:read"
+    PLATFORM_KEYS_WRITE = "platform:keys:write"
 
 
 def is_operator_scope(scope: str) -> bool:

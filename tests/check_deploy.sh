@@ -4,7 +4,7 @@ set -eu
 PYTHON=$BIN/python
 TENANTRY_ENV=production
 SECRET_KEY=$("$PYTHON" -c 'import secrets; print(secrets.token_urlsafe(64))')
-TENANTRY_SIGNING_KEYS=$("$PYTHON" -c 'from identity.tokens.keys import generate_key; print(generate_key())')
+TENANTRY_SIGNING_KEYS=$("$PYTHON" -c 'from identity.keys.ring import generate_key; print(generate_key())')
 DATABASE_URL=postgresql://nobody@127.0.0.1/nowhere
 BASE_DOMAIN=example.com
 API_HOSTS=api.example.com

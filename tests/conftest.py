@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
@@ -20,6 +21,9 @@ from config import demo
 from config.demo_data import OPERATOR_EMAIL, PASSWORD
 from config.embedded_postgres import EmbeddedPostgres
 from config.environment import database
+from identity.clients import services as clients
+from identity.keys import selectors as keys
+from tenants.registry.models import Tenant
 from tenants.routing import directory
 
 pytest_plugins = ["tests.running_demo"]
@@ -45,8 +49,11 @@ CAST = {
     "acme_admin": Actor("admin@acme.test", ACME),
     "acme_owner": Actor("owner@acme.test", ACME),
     "globex_owner": Actor("owner@globex.test", GLOBEX),
+    "acme_client": Actor(None, ACME),
+    "acme_support": Actor(None, ACME),
     "operator": Actor(OPERATOR_EMAIL, API_HOST, "/operator/v1/auth/login"),
 }
+CLIENT_SCOPES = ["members:read", "projects:write", "tasks:write", "tenant:read"]
 
 
 @pytest.fixture(scope="session")
@@ -83,10 +90,50 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def tokens(django_db_setup: None, django_db_blocker: Any) -> dict[str, dict[str, Any]]:
-    """The token response of each actor who signs in, by the actor's name."""
+def machine(django_db_setup: None, django_db_blocker: Any) -> tuple[str, str]:
+    """Id and secret of acme's machine client."""
     with django_db_blocker.unblock():
-        return {name: sign_in(actor) for name, actor in CAST.items() if actor.email is not None}
+        tenant = Tenant.objects.get(slug="acme")
+        client, secret = clients.create_client(
+            tenant_id=tenant.pk,
+            name="Nightly report",
+            scope=CLIENT_SCOPES,
+            by=tenant.pk,
+            held=frozenset(CLIENT_SCOPES),
+            expires_at=None,
+        )
+        return str(client.pk), secret
+
+
+@pytest.fixture(scope="session")
+def tokens(machine: tuple[str, str], django_db_blocker: Any) -> dict[str, dict[str, Any]]:
+    """The token response of each actor who has one, by the actor's name."""
+    with django_db_blocker.unblock():
+        found = {name: sign_in(actor) for name, actor in CAST.items() if actor.email is not None}
+        found["acme_client"] = client_token(*machine)
+        found["acme_support"] = support_token(found["operator"]["access_token"], "acme")
+        return found
+
+
+def client_token(client_id: str, secret: str, **more: str) -> dict[str, Any]:
+    """Get a machine client's token over the API and return the token response."""
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret, **more}
+    response = APIClient().post(
+        "/oauth/token", urlencode(form), content_type="application/x-www-form-urlencoded", HTTP_HOST=API_HOST
+    )
+    assert response.status_code == 200, response.content
+    result: dict[str, Any] = response.json()
+    return result
+
+
+def support_token(operator_token: str, slug: str) -> dict[str, Any]:
+    """Begin support access over the API and return the token response."""
+    path = f"/operator/v1/tenants/{Tenant.objects.get(slug=slug).pk}/support-access"
+    headers = {"HTTP_HOST": API_HOST, "HTTP_AUTHORIZATION": f"Bearer {operator_token}"}
+    response = APIClient().post(path, {"reason": "A question about a report", "ticket": "T-1"}, **headers)
+    assert response.status_code == 201, response.content
+    result: dict[str, Any] = response.json()
+    return result
 
 
 def sign_in(actor: Actor, **more: str) -> dict[str, Any]:
@@ -100,9 +147,10 @@ def sign_in(actor: Actor, **more: str) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _fresh_directory() -> Iterator[None]:
-    """A host that a test made must not be remembered after its rollback."""
+    """A host, or a key, that a test made must not be remembered after its rollback."""
     yield
     directory.forget()
+    keys.forget()
 
 
 @pytest.fixture

@@ -11,5 +11,6 @@ if "TENANTRY_TEST_DATA_DIR" not in os.environ:
 os.environ["DATA_DIR"] = os.environ["TENANTRY_TEST_DATA_DIR"]  # child processes of this run share it
 os.environ["ISSUER"] = "http://localhost:8000"
 os.environ["ACCESS_SECONDS"] = "3600"  # tokens of the cast outlive the run; tests of expiry make their own
+os.environ["STEP_UP_SECONDS"] = "3600"  # and their sign-ins are recent ones; tests of step-up make theirs old
 
 from config.settings import *  # noqa: F403 -- the environment comes first

@@ -13,9 +13,9 @@ from jwt.algorithms import ECAlgorithm
 
 from config.demo_data import PASSWORD
 from identity.accounts.models import User
+from identity.keys.selectors import key_ring
 from identity.members.models import Membership, MembershipStatus
 from identity.sessions.models import EndReason, RefreshFamily, Session
-from identity.tokens.keys import key_ring
 from permissions.principals import Kind, Principal
 from permissions.roles import Role
 from tenants.registry.models import Tenant, TenantStatus
@@ -48,7 +48,11 @@ def test_a_person_registers_and_signs_in_to_no_tenant(call: Call) -> None:
     response = call("nobody", "POST", "/api/v1/auth/register", NEW, host=API_HOST)
     assert (response.status_code, response.json()) == (201, {"email": NEW["email"]})
     tokens = login(call, NEW["email"].upper(), NEW["password"]).json()
-    assert (tokens["tenant"], tokens["role"], tokens["scope"]) == (None, None, "profile:read")
+    assert (tokens["tenant"], tokens["role"], tokens["scope"]) == (
+        None,
+        None,
+        "profile:read profile:write sessions:read sessions:write",
+    )
     auth = bearer(tokens["access_token"])
     me = call("nobody", "GET", "/api/v1/me", host=API_HOST, **auth).json()
     assert (me["email"], me["name"], me["tenant_id"]) == ("new.person@example.com", "New Person", None)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +29,15 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/auth/refresh": {"refresh_token": "tr_x"},
     "POST /api/v1/auth/verify": {"token": "x"},
     "POST /api/v1/auth/logout": {"refresh_token": "tr_x"},
+    "POST /api/v1/auth/switch": {"tenant": "acme", "scope": "tenant:read"},
+    "POST /api/v1/auth/step-up": {"password": "x"},
+    "POST /api/v1/auth/password/change": {"current_password": "x", "new_password": "a rather long password"},
     "PATCH /api/v1/tenant": {"name": "Acme"},
+    "POST /api/v1/clients": {"name": "x", "scopes": ["projects:read"], "expires_at": "2199-01-31T00:00:00Z"},
+    f"PATCH /api/v1/clients/{MISSING_ID}": {
+        "name": "x", "scopes": ["projects:read"], "is_active": True, "expires_at": "2199-01-31T00:00:00Z",
+    },
+    f"POST /api/v1/clients/{MISSING_ID}/secrets": {"expires_at": "2199-01-31T00:00:00Z"},
     f"PATCH /api/v1/members/{MISSING_ID}": {"role": "viewer"},
     "POST /api/v1/projects": {"name": "x", "description": "x", "status": "active"},
     f"PUT /api/v1/projects/{MISSING_ID}": {"name": "x"},
@@ -39,9 +48,15 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /operator/v1/auth/login": {"email": "a@b.test", "password": "x", "scope": "platform:tenants:read"},
     "POST /operator/v1/auth/refresh": {"refresh_token": "tr_x"},
     "POST /operator/v1/auth/logout": {"refresh_token": "tr_x"},
+    "POST /operator/v1/auth/step-up": {"password": "x"},
+    f"POST /operator/v1/tenants/{MISSING_ID}/support-access": {"reason": "x", "ticket": "x"},
+    "POST /operator/v1/keys/rotate": {"immediately": False},
     "POST /operator/v1/tenants": {"slug": "probe", "name": "Probe", "owner_email": "a@b.test"},
+}  # fmt: skip
+FORMS = {f"POST /oauth/{name}" for name in ("token", "introspect", "revoke")}  # see test_oauth.py
+NO_BODY = {f"POST /operator/v1/tenants/{MISSING_ID}/{action}" for action in ("suspend", "resume")} | {
+    f"POST /operator/v1/keys/{MISSING_ID}/retire"
 }
-NO_BODY = {f"POST /operator/v1/tenants/{MISSING_ID}/{action}" for action in ("suspend", "resume")}
 
 every_body = pytest.mark.parametrize("endpoint", BODIES)
 
@@ -49,9 +64,9 @@ every_body = pytest.mark.parametrize("endpoint", BODIES)
 def send(call: Call, endpoint: str, body: Any, **extra: Any) -> Any:
     method, path = endpoint.split(" ")
     actor, host = ("operator", API_HOST) if path.startswith("/operator/") else ("acme_owner", ACME)
-    collection, _, pk = path.rpartition("/")
-    if pk == MISSING_ID:  # a row that is there, so that the body is what is looked at
-        path = f"{collection}/{call(actor, 'GET', collection).json()['results'][0]['id']}"
+    if MISSING_ID in path:  # a row that is there, so that the body is what is looked at
+        collection = path.partition(f"/{MISSING_ID}")[0]
+        path = path.replace(MISSING_ID, call(actor, "GET", collection).json()["results"][0]["id"])
     return call(actor, method, path, body, host=host, **extra)
 
 
@@ -68,9 +83,9 @@ def assert_problem(response: Any, *statuses: int) -> None:
 def test_every_endpoint_with_a_body_is_here() -> None:
     found = set()
     for endpoint in endpoints.endpoints(settings.ROOT_URLCONF):
-        path = "/" + endpoint.route.replace("<uuid:pk>", MISSING_ID)
+        path = "/" + re.sub(r"<\w+:\w+>", MISSING_ID, endpoint.route)
         found |= {f"{method} {path}" for method in endpoint.keys if method in {"POST", "PUT", "PATCH"}}
-    assert found == BODIES.keys() | NO_BODY
+    assert found == BODIES.keys() | NO_BODY | FORMS
 
 
 # --- Bodies that are no JSON object -----------------------------------------------------------------------------------
@@ -173,6 +188,8 @@ LISTS = {
     PROJECT: "acme_owner",
     "/api/v1/tasks": "acme_owner",
     "/api/v1/members": "acme_owner",
+    "/api/v1/clients": "acme_owner",
+    "/api/v1/me/sessions": "acme_owner",
     "/operator/v1/tenants": "operator",
 }
 BAD_QUERIES = [

@@ -112,6 +112,7 @@ def test_a_complete_declaration_passes() -> None:
         (view(scopes=BOTH | {"PUT": "tenant:write"}).as_view(), "permissions.E006"),
         (view(scopes=BOTH | {"get": "tenant:read"}).as_view(), "permissions.E006"),
         (view(scopes=BOTH | {"GET": ()}).as_view(), "permissions.E007"),
+        (view(scopes=BOTH, recent_sign_in={"DELETE"}).as_view(), "permissions.E010"),
         (view(scopes=BOTH | {"GET": "tenant:raed"}).as_view(), "permissions.E008"),
         (view(scopes=BOTH | {"GET": "platform:tenants:read"}).as_view(), "permissions.E009"),
         (view(scopes=BOTH, authentication_classes=[]).as_view(), "permissions.E009"),
@@ -231,9 +232,10 @@ def test_stronger_roles_hold_whatever_weaker_ones_do() -> None:
 
 
 def test_who_has_no_role_holds_nothing_but_a_persons_own() -> None:
-    assert policy.granted(Kind.PERSON, None) == {"profile:read"}
+    assert policy.granted(Kind.PERSON, None) == {"profile:read", "profile:write", "sessions:read", "sessions:write"}
+    assert all(scope.endswith(":read") for scope in policy.granted(Kind.SUPPORT, None))
     for kind in Kind:
-        if kind is not Kind.PERSON:
+        if kind not in {Kind.PERSON, Kind.SUPPORT}:
             assert policy.granted(kind, None) == frozenset()
             assert policy.granted(kind, "no-such-role") == frozenset()
     assert policy.granted(Kind.ANONYMOUS, Role.OWNER) == frozenset()
@@ -256,6 +258,7 @@ def test_write_implies_read_and_nothing_else_implies_anything() -> None:
         {"scope": "platform:projects:read"},
         {"scope": "probe:read", "kinds": frozenset({Kind.OPERATOR})},
         {"scope": "probe:read", "roles": frozenset({OperatorRole.SUPPORT})},
+        {"scope": "probe:write", "kinds": frozenset({Kind.MEMBER, Kind.SUPPORT})},
     ],
 )
 def test_a_grant_that_breaks_the_grammar_cannot_be_made(bad: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ def test_every_operation_shows_the_scopes_it_needs() -> None:
     seen = set()
     for endpoint in endpoints.endpoints(settings.ROOT_URLCONF):
         for method in endpoint.keys:
-            key = (method, re.sub(r"<uuid:pk>", "{id}", endpoint.route))
+            key = (method, re.sub(r"<\w+:(\w+)>", r"{\1}", endpoint.route).replace("{pk}", "{id}"))
             operation = documented[key]
             seen.add(key)
             required = [] if endpoint.is_public else sorted(endpoint.required(method))

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
 from jwt.algorithms import ECAlgorithm
 
-from identity.tokens.keys import generate_key, key_ring, load_key
+from identity.keys.ring import generate_key, load_key
+from identity.keys.selectors import key_ring
 from tenants.registry.models import Tenant
 from tests.conftest import ACME, API_HOST, Call
 
@@ -76,7 +77,7 @@ def refused(call: Call, good: str) -> Callable[[str], None]:
     return check
 
 
-def test_s14_a_good_token_is_what_rfc_9068_says(good: str, claims: dict[str, Any]) -> None:
+def test_s14_a_good_token_is_what_rfc_9068_says(db: None, good: str, claims: dict[str, Any]) -> None:
     header, _ = parts(good)
     assert header == {"alg": "ES256", "typ": "at+jwt", "kid": key_ring().active.kid}
     assert sign(claims).count(".") == 2

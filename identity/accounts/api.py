@@ -1,4 +1,4 @@
-"""``/api/v1/auth/register`` and ``/api/v1/me``."""
+"""``/api/v1/auth/register``, ``/api/v1/auth/password/change`` and ``/api/v1/me``."""
 
 from typing import Any
 
@@ -17,13 +17,18 @@ from permissions.serializers import StrictSerializer
 PASSWORD_LENGTH = 256  # bounds the work of hashing; NIST 800-63B asks for at least 64
 
 
+def password_field() -> serializers.CharField:
+    """Return a field for a password, which is taken as it is."""
+    return serializers.CharField(
+        max_length=PASSWORD_LENGTH, write_only=True, trim_whitespace=False, style={"input_type": "password"}
+    )
+
+
 class RegistrationSerializer(StrictSerializer):
     """A new account."""
 
     email = serializers.EmailField(max_length=254)
-    password = serializers.CharField(
-        max_length=PASSWORD_LENGTH, write_only=True, trim_whitespace=False, style={"input_type": "password"}
-    )
+    password = password_field()
     name = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
 
 
@@ -31,6 +36,13 @@ class RegisteredSerializer(serializers.Serializer[Any]):
     """What everybody who registers is told."""
 
     email = serializers.EmailField()
+
+
+class PasswordChangeSerializer(StrictSerializer):
+    """The present password, and the next one."""
+
+    current_password = password_field()
+    new_password = password_field()
 
 
 class MeSerializer(serializers.Serializer[Any]):
@@ -63,9 +75,40 @@ class RegisterView(APIView):
         try:
             services.register(**serializer.validated_data)
         except RuleBroken as error:
-            raise serializers.ValidationError({"password": serializers.as_serializer_error(error)["non_field_errors"]})  # noqa: B904 -- the cause says nothing more
+            raise _weak("password", error)  # noqa: B904 -- the cause says nothing more
         body = RegisteredSerializer({"email": serializer.validated_data["email"]})
         return Response(body.data, status=status.HTTP_201_CREATED)
+
+
+class PasswordChangeView(APIView):
+    """Another password."""
+
+    enters_tenant = False
+    scopes = {"POST": Scope.PROFILE_WRITE}
+
+    @extend_schema(
+        operation_id="auth_password_change",
+        summary="Change one's password",
+        request=PasswordChangeSerializer,
+        responses={204: None},
+    )
+    def post(self, request: Request) -> Response:
+        """Change one's password. Every other session of one's own ends, with every API; this one goes on."""
+        serializer = PasswordChangeSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        values = serializer.validated_data
+        try:
+            changed = services.change_password(
+                user_id=callers.caller_id(request),
+                current=values["current_password"],
+                new=values["new_password"],
+                keep_session=callers.principal_of(request).session_id,
+            )
+        except RuleBroken as error:
+            raise _weak("new_password", error)  # noqa: B904 -- the cause says nothing more
+        if not changed:
+            raise wrong_password("current_password")
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class MeView(APIView):
@@ -87,3 +130,13 @@ class MeView(APIView):
             "scopes": sorted(principal.scopes),
         }
         return Response(MeSerializer(body).data)
+
+
+def wrong_password(field: str) -> serializers.ValidationError:
+    """Return the error of a password that confirms nothing: 400, because the token itself is good."""
+    message = serializers.ErrorDetail("This is not the account's password.", code="wrong_password")
+    return serializers.ValidationError({field: [message]})
+
+
+def _weak(field: str, error: RuleBroken) -> serializers.ValidationError:
+    return serializers.ValidationError({field: serializers.as_serializer_error(error)["non_field_errors"]})

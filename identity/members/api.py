@@ -104,6 +104,7 @@ class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 class MyTenantsView(ListAPIView[Membership]):
     """The tenants that the caller belongs to."""
 
+    enters_tenant = False
     scopes = {"GET": Scope.PROFILE_READ}
     serializer_class = MyTenantSerializer
     filter_backends = []

@@ -6,6 +6,7 @@ from django.db import models
 
 from identity.accounts.models import User
 from permissions.roles import Role
+from permissions.versions import first_version
 from tenants.registry.models import Tenant
 
 ROLES = [(role.value, role.value.title()) for role in Role]
@@ -21,8 +22,7 @@ class Membership(models.Model):
 
     Attributes:
         version: the ``ver`` claim. It moves in the same transaction as anything that changes what the member may do,
-        and
-            a token with another version is refused on its next request.
+            and a token with another version is refused on its next request.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -30,7 +30,7 @@ class Membership(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=32, choices=ROLES)
     status = models.CharField(max_length=16, choices=MembershipStatus, default=MembershipStatus.ACTIVE)
-    version = models.PositiveIntegerField(default=1)
+    version = models.BigIntegerField(default=first_version)
     joined_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
 

@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class SessionsConfig(AppConfig):
     name = "identity.sessions"
     label = "identity_sessions"  # Django's own app is called `sessions`
+
+    def ready(self) -> None:
+        from identity.accounts.signals import account_deactivated, password_changed
+        from identity.sessions import services
+
+        password_changed.connect(services.end_after_password_change, dispatch_uid="identity.sessions")
+        account_deactivated.connect(services.end_after_deactivation, dispatch_uid="identity.sessions")

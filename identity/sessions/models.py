@@ -10,10 +10,11 @@ from tenants.registry.models import Tenant
 
 
 class Api(models.TextChoices):
-    """Which API a session is for; it decides the audience of its tokens."""
+    """What a session is for: it decides which tokens come from it."""
 
     TENANT = "tenant"
     OPERATOR = "operator"
+    SUPPORT = "support"  # staff inside one tenant
 
 
 class EndReason(models.TextChoices):
@@ -21,14 +22,25 @@ class EndReason(models.TextChoices):
 
     LOGOUT = "logout"
     REFRESH_REUSED = "refresh_reused"
+    ENDED_BY_PERSON = "ended_by_person"  # from another session of theirs
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 -- a reason, no secret
+    ACCOUNT_CLOSED = "account_closed"
+    REVOKED = "revoked"  # by a client, at the revocation endpoint
+    ENDED_BY_STAFF = "ended_by_staff"
 
 
 class Session(models.Model):
-    """One sign-in of one person on one device. Every token says in ``sid`` which session it belongs to."""
+    """One sign-in of one person on one device. Every token says in ``sid`` which session it belongs to.
+
+    Attributes:
+        scope: the scopes asked for at sign-in, space-separated; empty when none in particular. No token of the session
+            holds more, in whichever tenant.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     api = models.CharField(max_length=16, choices=Api)
+    scope = models.TextField(blank=True)
     methods = models.JSONField(help_text="How the person proved who they are: RFC 8176 names.")
     authenticated_at = models.DateTimeField()
     expires_at = models.DateTimeField(help_text="Nothing keeps a session going beyond this.")
@@ -38,7 +50,12 @@ class Session(models.Model):
     user_agent = models.CharField(max_length=300, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["user", "-authenticated_at"])]
+        indexes = [
+            models.Index(fields=["user", "-authenticated_at"]),
+            # For pruning: what is over, oldest first.
+            models.Index(fields=["expires_at"]),
+            models.Index(fields=["ended_at"], condition=models.Q(ended_at__isnull=False), name="session_ended_at_idx"),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)
@@ -56,7 +73,7 @@ class RefreshFamily(models.Model):
     copy of the database nor the key alone is enough to make one.
 
     Attributes:
-        scope: the scopes the client asked for at sign-in, space-separated; empty when it asked for none in particular.
+        scope: the scopes asked for when this tenant was entered, space-separated; empty when none in particular.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -67,6 +84,9 @@ class RefreshFamily(models.Model):
     generation = models.PositiveIntegerField(default=1)
     rotated_at = models.DateTimeField()
     idle_expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["idle_expires_at"])]  # for pruning
 
     def __str__(self) -> str:
         return str(self.id)

@@ -2,13 +2,24 @@
 
 from uuid import UUID
 
+from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 
-from identity.sessions.models import Api, Session
+from identity.sessions.models import Api, RefreshFamily, Session
 
 
-def is_live(*, session_id: UUID, user_id: UUID, api: Api) -> bool:
-    """Tell whether a session still stands: not ended, not expired, and its person's account is active."""
-    return Session.objects.filter(
-        pk=session_id, user_id=user_id, api=api, ended_at=None, expires_at__gt=timezone.now(), user__is_active=True
-    ).exists()
+def live_sessions() -> QuerySet[Session]:
+    """Return every session that still stands: not ended, not expired, and its person's account is active."""
+    return Session.objects.filter(ended_at=None, expires_at__gt=timezone.now(), user__is_active=True)
+
+
+def sessions_of(user_id: UUID | None) -> QuerySet[Session]:
+    """Return where a person is signed in to the tenant API, each with ``last_used_at``.
+
+    A session that has been idle for too long has nothing that could continue it, and is left out.
+    """
+    if user_id is None:
+        return Session.objects.none()
+    going_on = RefreshFamily.objects.filter(session=OuterRef("pk"), idle_expires_at__gt=timezone.now())
+    rows = live_sessions().filter(user_id=user_id, api=Api.TENANT)
+    return rows.filter(Exists(going_on)).annotate(last_used_at=Max("families__rotated_at"))

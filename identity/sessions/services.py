@@ -1,6 +1,8 @@
 """Starting, continuing and ending sessions."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -8,8 +10,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from identity.sessions import selectors
 from identity.sessions.models import Api, EndReason, RefreshFamily, Session
 from identity.sessions.refresh_token import MalformedRefreshToken, RefreshToken
+
+_FAMILIES_PER_SESSION = 20  # each tenant that is entered begins one; a client that goes to and fro makes no more
 
 
 @dataclass(frozen=True)
@@ -21,24 +26,45 @@ class Device:
 
 
 @transaction.atomic
-def start_session(*, user_id: UUID, api: Api, methods: list[str], device: Device) -> Session:
-    """Record a sign-in that was just proved by `methods` (RFC 8176 names, such as ``pwd``)."""
+def start_session(
+    *,
+    user_id: UUID,
+    api: Api,
+    methods: list[str],
+    device: Device,
+    scope: str = "",
+    lifetime: timedelta | None = None,
+) -> Session:
+    """Record a sign-in that was just proved by `methods` (RFC 8176 names, such as ``pwd``).
+
+    Args:
+        scope: what was asked for, space-separated: no token of the session ever holds more.
+        lifetime: ``settings.SESSION_LIFETIME`` unless given.
+    """
     now = timezone.now()
     return Session.objects.create(
         user_id=user_id,
         api=api,
+        scope=scope,
         methods=methods,
         authenticated_at=now,
-        expires_at=now + settings.SESSION_LIFETIME,
+        expires_at=now + (lifetime or settings.SESSION_LIFETIME),
         ip_address=device.ip_address,
         user_agent=device.user_agent[:300],
     )
 
 
 @transaction.atomic
-def start_family(*, session: Session, tenant_id: UUID | None, scope: str) -> tuple[RefreshFamily, RefreshToken]:
-    """Begin a chain of refresh tokens for one tenant of the session, and return its first token."""
+def start_family(*, session: Session, tenant_id: UUID | None, scope: str) -> RefreshToken:
+    """Begin a chain of refresh tokens for one tenant of the session, and return its first token.
+
+    A session has a bounded number of chains: the least used one makes room.
+    """
     now = timezone.now()
+    rows = RefreshFamily.objects.filter(session=session).order_by("-rotated_at").values_list("pk", flat=True)
+    surplus = list(rows[_FAMILIES_PER_SESSION - 1 :])
+    if surplus:
+        RefreshFamily.objects.filter(pk__in=surplus).delete()
     family = RefreshFamily.objects.create(
         session=session,
         tenant_id=tenant_id,
@@ -46,7 +72,7 @@ def start_family(*, session: Session, tenant_id: UUID | None, scope: str) -> tup
         rotated_at=now,
         idle_expires_at=now + settings.REFRESH_IDLE_LIFETIME,
     )
-    return family, _token(family)
+    return _token(family)
 
 
 @transaction.atomic
@@ -84,9 +110,79 @@ def session_of_refresh_token(*, text: str, api: Api) -> UUID | None:
 
 
 @transaction.atomic
+def prove_again(*, session_id: UUID, user_id: UUID, methods: list[str]) -> Session | None:
+    """Record that the person of a session has just proved again who they are; None when the session is over."""
+    session = selectors.live_sessions().select_for_update(of=("self",)).filter(pk=session_id, user_id=user_id).first()
+    if session is not None:
+        session.methods = methods
+        session.authenticated_at = timezone.now()
+        session.save(update_fields=["methods", "authenticated_at"])
+    return session
+
+
+@transaction.atomic
 def end_session(*, session_id: UUID, reason: EndReason) -> None:
     """End a session: its tokens are refused from the next request on. Ending it twice changes nothing."""
     _end(Session.objects.filter(pk=session_id), reason)
+
+
+@transaction.atomic
+def end_session_of(*, user_id: UUID, session_id: UUID) -> None:
+    """End one of a person's own sessions with the tenant API. Ending it twice changes nothing.
+
+    Raises:
+        Session.DoesNotExist: they have no such session.
+    """
+    own = Session.objects.filter(pk=session_id, user_id=user_id, api=Api.TENANT)
+    if not own.exists():
+        raise Session.DoesNotExist
+    _end(own, EndReason.ENDED_BY_PERSON)
+
+
+@transaction.atomic
+def end_other_sessions(*, user_id: UUID, keep: UUID | None) -> None:
+    """End every session of a person with the tenant API but one."""
+    _end(_others(user_id, keep).filter(api=Api.TENANT), EndReason.ENDED_BY_PERSON)
+
+
+def end_after_password_change(*, user_id: UUID, keep_session: UUID | None, **signal: Any) -> None:
+    """End every session of whoever has another password now, with every API, but the one that changed it."""
+    _end(_others(user_id, keep_session), EndReason.PASSWORD_CHANGED)
+
+
+def end_after_deactivation(*, user_id: UUID, **signal: Any) -> None:
+    """End every session of a closed account."""
+    _end(Session.objects.filter(user_id=user_id), EndReason.ACCOUNT_CLOSED)
+
+
+@transaction.atomic
+def prune_sessions(*, keep: timedelta, limit: int) -> int:
+    """Delete at most `limit` sessions that have been over for `keep`, with their families, and return how many.
+
+    Rows that somebody else is working on are left for the next time, so it never waits and never stands in the way.
+    """
+    old = timezone.now() - keep
+    over = Session.objects.select_for_update(skip_locked=True, no_key=True)
+    expired = list(over.filter(expires_at__lt=old).order_by("expires_at").values_list("pk", flat=True)[:limit])
+    rest = limit - len(expired)
+    ended = over.filter(ended_at__lt=old, expires_at__gte=old).order_by("ended_at").values_list("pk", flat=True)[:rest]
+    batch = [*expired, *ended]
+    Session.objects.filter(pk__in=batch).delete()
+    return len(batch)
+
+
+@transaction.atomic
+def prune_families(*, keep: timedelta, limit: int) -> int:
+    """Delete at most `limit` chains of refresh tokens that have been idle beyond use for `keep`; return how many."""
+    idle = RefreshFamily.objects.filter(idle_expires_at__lt=timezone.now() - keep).order_by("idle_expires_at")
+    batch = list(idle.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+    RefreshFamily.objects.filter(pk__in=batch).delete()
+    return len(batch)
+
+
+def _others(user_id: UUID, keep: UUID | None) -> QuerySet[Session]:
+    rows = Session.objects.filter(user_id=user_id)
+    return rows if keep is None else rows.exclude(pk=keep)
 
 
 def _end(sessions: QuerySet[Session], reason: EndReason) -> None:

@@ -1,4 +1,4 @@
-"""``/api/v1/auth/{login,refresh,verify,logout}``."""
+"""``/api/v1/auth/{login,refresh,switch,step-up,verify,logout}``."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -7,27 +7,48 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from identity.accounts.api import wrong_password
 from identity.sessions import services as sessions
 from identity.sessions.models import Api, EndReason
 from identity.tokens import services
 from identity.tokens.authentication import bearer_token
+from identity.tokens.authority import Authority
 from identity.tokens.backends import BearerBackend
+from identity.tokens.minting import IssuedTokens
 from identity.tokens.serializers import (
+    AccessTokenSerializer,
     LoginSerializer,
     LogoutSerializer,
     RefreshSerializer,
+    StepUpSerializer,
+    SwitchSerializer,
     TokensSerializer,
     VerifiedSerializer,
     VerifySerializer,
 )
-from identity.tokens.services import IssuedTokens
+from identity.tokens.services import SignedIn
+from permissions import callers
+from permissions.scopes import Scope
 from tenants.routing.middleware import tenant_of
 
 
 def token_response(tokens: IssuedTokens) -> Response:
     """Return tokens so that nobody on the way keeps them (RFC 6749 section 5.1)."""
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-    return Response(TokensSerializer(tokens).data, headers=headers)
+    serializer = TokensSerializer if tokens.refresh_token else AccessTokenSerializer
+    return Response(serializer(tokens).data, headers=headers)
+
+
+def signed_in(request: Request) -> SignedIn:
+    """Return the person who calls, with their session.
+
+    Raises:
+        NotAuthenticated: no person does. Behind a scope that only people hold, that cannot happen.
+    """
+    principal = callers.principal_of(request)
+    if principal.session_id is None:
+        raise NotAuthenticated
+    return SignedIn(callers.caller_id(request), principal.session_id, principal.tenant_id, principal.scopes)
 
 
 class LoginView(APIView):
@@ -61,6 +82,63 @@ class RefreshView(APIView):
         serializer.is_valid(raise_exception=True)
         text = serializer.validated_data["refresh_token"]
         return token_response(services.refresh(text=text, host_tenant=tenant_of(request._request)))
+
+
+class SwitchView(APIView):
+    """Entering another tenant."""
+
+    enters_tenant = False
+    scopes = {"POST": Scope.SESSIONS_WRITE}
+
+    @extend_schema(
+        operation_id="auth_switch", summary="Enter another tenant", request=SwitchSerializer, responses=TokensSerializer
+    )
+    def post(self, request: Request) -> Response:
+        """Get tokens for another of one's tenants, without signing in again.
+
+        The tokens at hand stay good: which tenant is the active one is for each client to know. What was asked for at
+        sign-in stays the most that any of them holds.
+        """
+        serializer = SwitchSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        values = serializer.validated_data
+        tokens = services.switch(caller=signed_in(request), slug=values["tenant"], scope=values.get("scope", ""))
+        return token_response(tokens)
+
+
+class StepUpView(APIView):
+    """Proving again who one is."""
+
+    enters_tenant = False
+    scopes = {"POST": Scope.SESSIONS_WRITE}
+
+    @extend_schema(
+        operation_id="auth_step_up",
+        summary="Prove again who you are",
+        request=StepUpSerializer,
+        responses=AccessTokenSerializer,
+    )
+    def post(self, request: Request) -> Response:
+        """Answer `insufficient_user_authentication`: prove again who you are, and get an access token that says when.
+
+        It holds the scopes of the token it was asked with. The refresh token at hand stays the one to use.
+        """
+        serializer = StepUpSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        caller = signed_in(request)
+        tokens = services.step_up(
+            caller=caller,
+            password=serializer.validated_data["password"],
+            authority=self.authority(caller),
+            methods=["pwd"],
+        )
+        if tokens is None:
+            raise wrong_password("password")
+        return token_response(tokens)
+
+    def authority(self, caller: SignedIn) -> Authority:
+        """Return what the caller may do now."""
+        return services.authority_now(user_id=caller.user_id, tenant_id=caller.tenant_id)
 
 
 class VerifyView(APIView):

@@ -17,14 +17,15 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 section 2.1, 
 class BearerAuthentication(BaseAuthentication):
     """Authenticate a bearer token and enter its tenant until the request ends.
 
-    A public endpoint reads no token, so a stale one does not keep its holder from signing in again.
+    A public endpoint reads no token, so a stale one does not keep its holder from signing in again. A view about the
+    person and not about one tenant says ``enters_tenant = False``: its token is checked as strictly, from outside.
 
     Attributes:
         kinds: what callers it can make; the start-up check compares them with the view's scopes.
     """
 
     backend: type[BearerBackend] = BearerBackend
-    kinds = frozenset({Kind.PERSON, Kind.MEMBER})
+    kinds = frozenset({Kind.PERSON, Kind.MEMBER, Kind.CLIENT, Kind.SUPPORT})
 
     def authenticate(self, request: Request) -> tuple[BearerPrincipal, BearerPrincipal] | None:
         """Return the caller, or None when there are no credentials.
@@ -36,7 +37,10 @@ class BearerAuthentication(BaseAuthentication):
         raw = None if is_public(request) else bearer_token(request)
         if raw is None:
             return None
-        principal = self.backend().admit(request._request, raw)
+        view = (request.parser_context or {}).get("view")
+        backend = self.backend()
+        check = backend.admit if getattr(view, "enters_tenant", True) else backend.inspect
+        principal = check(request._request, raw)
         return principal, principal
 
     def authenticate_header(self, request: Request) -> str:

@@ -1,6 +1,7 @@
 """The authentication backend for bearer tokens."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
@@ -13,9 +14,9 @@ from identity.tokens import liveness
 from identity.tokens.claims import Claims
 from identity.tokens.errors import InvalidToken
 from identity.tokens.liveness import Enter
-from identity.tokens.tokens import OperatorAccessToken, TenantAccessToken
+from identity.tokens.tokens import AccessToken, TenantAccessToken
 from permissions.principals import Kind, Principal
-from tenants.context.entry import look
+from tenants.context.entry import Entry, Guard, look
 from tenants.context.middleware import enter_for_request
 from tenants.routing.errors import TenantMismatch
 from tenants.routing.middleware import tenant_of
@@ -37,7 +38,7 @@ class BearerBackend(BaseBackend):
     authentication class calls ``admit``, which also enters the token's tenant until the end of the request.
     """
 
-    token_class: type[TenantAccessToken] | type[OperatorAccessToken] = TenantAccessToken
+    token_class: type[AccessToken] = TenantAccessToken
 
     def authenticate(  # type: ignore[override]  # Django types it as a User; a Principal answers for one
         self, request: HttpRequest | None, bearer: str | None = None, **credentials: Any
@@ -66,29 +67,60 @@ class BearerBackend(BaseBackend):
 
     def inspect(self, request: HttpRequest | None, raw: str) -> BearerPrincipal:
         """Return whose token it is, without entering anything. Raises as ``admit``."""
-        return self._identify(request, raw, lambda tenant_id, guard: look(tenant_id, guard=guard))
+        return self._identify(request, raw, _look)
 
-    def check(self, claims: Claims, enter: Enter) -> Kind:
-        """Refuse claims that are no longer true, and return the kind of caller they make."""
+    def check(self, token: AccessToken, enter: Enter) -> Kind:
+        """Refuse a token whose claims are no longer true, and return the kind of caller they make.
+
+        Which claims are there says which kind it is; what each kind stands on is looked up, so none passes for another.
+        """
+        claims, kid = token.claims, token.kid
+        if claims.sign_in is None:
+            liveness.check_client(claims, kid, enter)
+            return Kind.CLIENT
+        if claims.act is not None:
+            liveness.check_support(claims, claims.sign_in, kid, enter)
+            return Kind.SUPPORT
         if claims.tenant_id is None:
-            liveness.check_session(claims, Api.TENANT)
+            liveness.check_session(claims, claims.sign_in, kid, Api.TENANT)
             return Kind.PERSON
-        liveness.check_member(claims, claims.tenant_id, enter)
+        liveness.check_member(claims, claims.sign_in, kid, enter)
         return Kind.MEMBER
 
-    def _identify(self, request: HttpRequest | None, raw: str, enter: Enter) -> BearerPrincipal:
+    def read(self, raw: str) -> AccessToken:
+        """Return a token that we issued for this API and that has not expired; whether it is still true is not asked.
+
+        Raises:
+            InvalidToken: it is no such token.
+        """
         try:
-            claims = self.token_class(raw).claims  # type: ignore[arg-type]  # simplejwt takes the text, and says Token
+            return self.token_class(raw)  # type: ignore[arg-type]  # simplejwt takes the text, and says Token
         except TokenError as error:
             raise InvalidToken from error
+
+    def introspect(self, raw: str) -> Claims:
+        """Return what a token says, if all of it is true now. Raises as ``admit``."""
+        token = self.read(raw)
+        self.check(token, _look)
+        return token.claims
+
+    def _identify(self, request: HttpRequest | None, raw: str, enter: Enter) -> BearerPrincipal:
+        token = self.read(raw)
+        claims = token.claims
         host_tenant = tenant_of(request) if request is not None else None
         if host_tenant is not None and claims.tenant_id != host_tenant.id:
             raise TenantMismatch
         return BearerPrincipal(
-            kind=self.check(claims, enter),
+            kind=self.check(token, enter),
             id=claims.sub,
             tenant_id=claims.tenant_id,
             role=claims.role,
             scopes=claims.scope,
-            session_id=claims.sid,
+            session_id=claims.sign_in.sid if claims.sign_in else None,
+            actor=claims.act,
+            authenticated_at=claims.sign_in.auth_time if claims.sign_in else None,
         )
+
+
+def _look(tenant_id: UUID, guard: Guard) -> Entry:
+    return look(tenant_id, guard=guard)

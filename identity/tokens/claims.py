@@ -18,24 +18,35 @@ class MalformedClaims(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignIn:
+    """The sign-in behind a person's token: claims that are there together or not at all."""
+
+    sid: UUID  # OpenID Connect Front-Channel Logout 1.0 section 3: the session
+    auth_time: int  # OpenID Connect Core section 2: when the person proved who they are
+    amr: tuple[str, ...]  # RFC 8176: how
+
+    def to_payload(self) -> dict[str, Any]:
+        return {"sid": str(self.sid), "auth_time": self.auth_time, "amr": list(self.amr)}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claims:
     """What an access token says. Times are seconds since the epoch."""
 
     iss: str  # RFC 9068 section 2.2: our issuer, compared exactly
     aud: str  # RFC 9068 section 2.2: one API, the tenants' or the operators'
-    sub: UUID  # RFC 9068 section 2.2: the person
+    sub: UUID  # RFC 9068 section 2.2: the person, or the machine client itself
     client_id: str  # RFC 9068 section 2.2: the application that got the token
     iat: int  # RFC 7519 section 4.1.6
     exp: int  # RFC 7519 section 4.1.4
     jti: str  # RFC 7519 section 4.1.7: unique; never decided upon
     scope: frozenset[str]  # RFC 8693 section 4.2: space-separated on the wire
-    sid: UUID  # OpenID Connect Front-Channel Logout 1.0 section 3: the session
     ver: int  # ours: authorization version; another one in the database refuses the token
-    auth_time: int  # OpenID Connect Core section 2: when the person proved who they are
-    amr: tuple[str, ...]  # RFC 8176: how
+    sign_in: SignIn | None = None  # of a person; a machine client has none
     role: str | None = None  # ours: the role's name, for people and interfaces; scopes decide
     tenant: str | None = None  # ours: the tenant's slug, for people
     tenant_id: UUID | None = None  # ours: the tenant; this one is enforced
+    act: UUID | None = None  # RFC 8693 section 4.1: the member of staff who is really acting, in support access
 
     def to_payload(self) -> dict[str, Any]:
         """Return the JWT payload; absent claims are left out."""
@@ -43,9 +54,10 @@ class Claims:
             **vars(self),
             "sub": str(self.sub),
             "scope": " ".join(sorted(self.scope)),
-            "sid": str(self.sid),
-            "amr": list(self.amr),
             "tenant_id": str(self.tenant_id) if self.tenant_id else None,
+            "act": {"sub": str(self.act)} if self.act else None,
+            "sign_in": None,
+            **(self.sign_in.to_payload() if self.sign_in else {}),
         }
         return {name: value for name, value in payload.items() if value is not None}
 
@@ -57,7 +69,7 @@ class Claims:
             MalformedClaims: a claim is missing, or not of its type.
         """
         read = _Reader(payload)
-        tenant_id = payload.get("tenant_id")
+        has_sign_in = any(name in payload for name in ("sid", "auth_time", "amr"))
         return cls(
             iss=read.text("iss"),
             aud=read.text("aud"),
@@ -67,13 +79,12 @@ class Claims:
             exp=read.integer("exp"),
             jti=read.text("jti"),
             scope=frozenset(read.text("scope").split()),
-            sid=read.uuid("sid"),
             ver=read.integer("ver"),
-            auth_time=read.integer("auth_time"),
-            amr=tuple(read.texts("amr")),
-            role=None if payload.get("role") is None else read.text("role"),
-            tenant=None if payload.get("tenant") is None else read.text("tenant"),
-            tenant_id=None if tenant_id is None else read.uuid("tenant_id"),
+            sign_in=read.sign_in() if has_sign_in else None,
+            role=read.text("role") if "role" in payload else None,
+            tenant=read.text("tenant") if "tenant" in payload else None,
+            tenant_id=read.uuid("tenant_id") if "tenant_id" in payload else None,
+            act=read.actor() if "act" in payload else None,
         )
 
 
@@ -95,6 +106,12 @@ class _Reader:
             return UUID(self.text(name))
         except ValueError as error:
             raise MalformedClaims(name) from error
+
+    def sign_in(self) -> SignIn:
+        return SignIn(sid=self.uuid("sid"), auth_time=self.integer("auth_time"), amr=tuple(self.texts("amr")))
+
+    def actor(self) -> UUID:
+        return _Reader(self._typed("act", dict)).uuid("sub")
 
     def texts(self, name: str) -> list[str]:
         values = self._typed(name, list)

@@ -1,15 +1,23 @@
-"""Is what a token says still true? Asked by the statement that enters the tenant, so it costs no round trip."""
+"""Is what a token says still true? Asked by the statement that enters the tenant, so it costs no round trip.
+
+Each kind of caller has one condition, all of which has to hold: what the token stands on is there, switched on, not
+over, at the version that the token was made under, and the key that signed it was not retired.
+"""
 
 from collections.abc import Callable
 from uuid import UUID
 
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 from psycopg import sql
 
 from identity.accounts.models import User
+from identity.clients.models import Client
+from identity.keys import selectors as keys
 from identity.members.models import Membership, MembershipStatus
 from identity.sessions import selectors as sessions
 from identity.sessions.models import Api, Session
-from identity.tokens.claims import Claims
+from identity.tokens.claims import Claims, SignIn
 from identity.tokens.errors import InvalidToken
 from tenants.context.entry import Entry, Guard
 from tenants.context.errors import NoSuchTenant
@@ -18,61 +26,96 @@ from tenants.registry.models import TenantStatus
 
 Enter = Callable[[UUID, Guard], Entry]
 
-_COLUMNS = {
-    "member_status": sql.SQL("member.status"),
-    "version": sql.SQL("member.version"),
-    "person_is_active": sql.SQL("person.is_active"),
-    "session_is_live": sql.SQL("(session.ended_at IS NULL AND session.expires_at > now())"),
-}
-_JOINS = sql.SQL(
-    " LEFT JOIN {members} member ON member.tenant_id = tenant.id AND member.user_id = {person_id}"
+_SIGNED_IN = sql.SQL("person.is_active AND session.ended_at IS NULL AND session.expires_at > now()")
+_SIGNED_IN_JOINS = sql.SQL(
     " LEFT JOIN {people} person ON person.id = {person_id}"
     " LEFT JOIN {sessions} session ON session.id = {session_id} AND session.user_id = {person_id}"
     " AND session.api = {api}"
 )
+_MEMBER = sql.SQL("member.status = {active} AND member.version = {version} AND {signed_in}")
+_MEMBER_JOINS = sql.SQL(" LEFT JOIN {members} member ON member.tenant_id = tenant.id AND member.user_id = {person_id}")
+_CLIENT = sql.SQL(
+    "client.is_active AND client.version = {version} AND (client.expires_at IS NULL OR client.expires_at > now())"
+)
+_CLIENT_JOINS = sql.SQL(" LEFT JOIN {clients} client ON client.tenant_id = tenant.id AND client.id = {client_id}")
 
 
-def member_guard(claims: Claims) -> Guard:
-    """Return what must be read about the holder of `claims` while entering their tenant."""
-    joins = _JOINS.format(
-        members=sql.Identifier(Membership._meta.db_table),
-        people=sql.Identifier(User._meta.db_table),
-        sessions=sql.Identifier(Session._meta.db_table),
-        person_id=sql.Literal(claims.sub),
-        session_id=sql.Literal(claims.sid),
-        api=sql.Literal(Api.TENANT.value),
-    )
-    return Guard(_COLUMNS, joins)
+def check_member(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> None:
+    """Enter, or look into, the tenant of a member's `claims`; refuse claims that are no longer true.
 
-
-def check_member(claims: Claims, tenant_id: UUID, enter: Enter) -> None:
-    """Enter, or look into, the tenant of `claims`, and refuse claims that are no longer true.
+    Args:
+        kid: the key that signed them.
 
     Raises:
         InvalidToken: the tenant, the membership, the session or the account is gone, or the rights have changed.
         TenantSuspended: all is well but for the tenant itself.
     """
+    condition = _MEMBER.format(
+        active=sql.Literal(MembershipStatus.ACTIVE.value), version=sql.Literal(claims.ver), signed_in=_SIGNED_IN
+    )
+    joins = _MEMBER_JOINS.format(members=_table(Membership), person_id=sql.Literal(claims.sub))
+    _check(claims, condition, joins + _session_joins(claims, sign_in, Api.TENANT), kid, enter)
+
+
+def check_client(claims: Claims, kid: str, enter: Enter) -> None:
+    """The same for a machine client.
+
+    Raises:
+        InvalidToken: the tenant or the client is gone, switched off or expired, or has other rights now.
+        TenantSuspended: all is well but for the tenant itself.
+    """
+    condition = _CLIENT.format(version=sql.Literal(claims.ver))
+    joins = _CLIENT_JOINS.format(clients=_table(Client), client_id=sql.Literal(claims.sub))
+    _check(claims, condition, joins, kid, enter)
+
+
+def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> None:
+    """The same for platform staff in support access.
+
+    Raises:
+        InvalidToken: the tenant or the account is gone, or the access is over.
+        TenantSuspended: all is well but for the tenant itself.
+    """
+    _check(claims, _SIGNED_IN, _session_joins(claims, sign_in, Api.SUPPORT), kid, enter)
+
+
+def check_session(claims: Claims, sign_in: SignIn, kid: str, api: Api) -> None:
+    """Refuse claims, of a person in no tenant, whose session or account is over.
+
+    Raises:
+        InvalidToken: it is.
+    """
+    usable = RawSQL(keys.usable_condition(kid).as_string(), [], output_field=BooleanField())  # noqa: S611 -- a thumbprint of ours
+    live = sessions.live_sessions().filter(usable, pk=sign_in.sid, user_id=claims.sub, api=api)
+    if not live.exists():
+        raise InvalidToken
+
+
+def _check(claims: Claims, condition: sql.Composable, joins: sql.Composable, kid: str, enter: Enter) -> None:
+    if claims.tenant_id is None:
+        raise InvalidToken
+    is_live = sql.SQL("coalesce({condition} AND {usable}, false)").format(
+        condition=condition, usable=keys.usable_condition(kid)
+    )
     try:
-        entry = enter(tenant_id, member_guard(claims))
+        entry = enter(claims.tenant_id, Guard({"is_live": is_live}, joins))
     except NoSuchTenant as error:
         raise InvalidToken from error
-    found = entry.found
-    if not (
-        found["member_status"] == MembershipStatus.ACTIVE
-        and found["version"] == claims.ver
-        and found["person_is_active"]
-        and found["session_is_live"]
-    ):
+    if not entry.found["is_live"]:
         raise InvalidToken
     if entry.tenant.status != TenantStatus.ACTIVE:
         raise TenantSuspended
 
 
-def check_session(claims: Claims, api: Api) -> None:
-    """Refuse claims whose session or account is over.
+def _session_joins(claims: Claims, sign_in: SignIn, api: Api) -> sql.Composable:
+    return _SIGNED_IN_JOINS.format(
+        people=_table(User),
+        sessions=_table(Session),
+        person_id=sql.Literal(claims.sub),
+        session_id=sql.Literal(sign_in.sid),
+        api=sql.Literal(api.value),
+    )
 
-    Raises:
-        InvalidToken: it is.
-    """
-    if not sessions.is_live(session_id=claims.sid, user_id=claims.sub, api=api):
-        raise InvalidToken
+
+def _table(model: type[User | Membership | Session | Client]) -> sql.Identifier:
+    return sql.Identifier(model._meta.db_table)

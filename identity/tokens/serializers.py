@@ -9,21 +9,31 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework_simplejwt.serializers import PasswordField, TokenObtainSerializer, TokenVerifySerializer
 
+from identity.accounts.api import PASSWORD_LENGTH, password_field
 from identity.accounts.models import User
 from identity.sessions.services import Device
 from identity.tokens import services
 from identity.tokens.backends import BearerBackend
 from identity.tokens.errors import InvalidCredentials
-from identity.tokens.services import IssuedTokens
+from identity.tokens.minting import IssuedTokens
 from identity.tokens.tokens import TenantAccessToken
 from permissions.principals import Principal
 from permissions.serializers import StrictFieldsMixin, StrictSerializer
 from tenants.registry.names import SLUG_LENGTH
 from tenants.routing.middleware import tenant_of
 
-_PASSWORD_LENGTH = 256
 _REFRESH_TOKEN_LENGTH = 200
 _ACCESS_TOKEN_LENGTH = 8192
+
+
+def scope_field() -> serializers.CharField:
+    """Return the field by which a client asks for fewer scopes."""
+    return serializers.CharField(
+        max_length=2000,
+        required=False,
+        write_only=True,
+        help_text="Space-separated scopes, if the token shall hold fewer than the role does.",
+    )
 
 
 class PasswordSignInSerializer(StrictFieldsMixin, TokenObtainSerializer):
@@ -31,18 +41,13 @@ class PasswordSignInSerializer(StrictFieldsMixin, TokenObtainSerializer):
 
     user: User
 
-    scope = serializers.CharField(
-        max_length=2000,
-        required=False,
-        write_only=True,
-        help_text="Space-separated scopes, if the token shall hold fewer than the role does.",
-    )
+    scope = scope_field()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # simplejwt's fields have no limits, and strip a password of its outer spaces.
         self.fields["email"] = serializers.CharField(max_length=254, write_only=True)
-        self.fields["password"] = PasswordField(max_length=_PASSWORD_LENGTH, trim_whitespace=False)
+        self.fields["password"] = PasswordField(max_length=PASSWORD_LENGTH, trim_whitespace=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Set ``self.user`` to whom the credentials belong.
@@ -86,6 +91,19 @@ class RefreshSerializer(StrictSerializer):
     refresh_token = serializers.CharField(max_length=_REFRESH_TOKEN_LENGTH, write_only=True)
 
 
+class SwitchSerializer(StrictSerializer):
+    """Which tenant to enter."""
+
+    tenant = serializers.CharField(max_length=SLUG_LENGTH, write_only=True, help_text="Slug of the tenant to enter.")
+    scope = scope_field()
+
+
+class StepUpSerializer(StrictSerializer):
+    """Proof of who is calling."""
+
+    password = password_field()
+
+
 class LogoutSerializer(StrictSerializer):
     """What to sign out: the session of a refresh token, or of the bearer token."""
 
@@ -110,22 +128,27 @@ class VerifySerializer(StrictFieldsMixin, TokenVerifySerializer):
         return {"principal": principal}
 
 
-class TokensSerializer(serializers.Serializer[IssuedTokens]):
-    """Tokens, under OAuth's names (RFC 6749 section 5.1)."""
+class AccessTokenSerializer(serializers.Serializer[IssuedTokens]):
+    """An access token, under OAuth's names (RFC 6749 section 5.1)."""
 
     access_token = serializers.CharField(help_text="JWT as RFC 9068 says; send it as `Authorization: Bearer`.")
-    refresh_token = serializers.CharField(help_text="Opaque. Good once; every refresh returns the next one.")
     token_type = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
     scope = serializers.CharField(help_text="Space-separated scopes that the access token holds.")
-    tenant = serializers.CharField(allow_null=True, help_text="Slug of the tenant that the tokens are for.")
+    tenant = serializers.CharField(allow_null=True, help_text="Slug of the tenant that the token is for.")
     role = serializers.CharField(allow_null=True)
+
+
+class TokensSerializer(AccessTokenSerializer):
+    """An access token, and the refresh token that gets the next one."""
+
+    refresh_token = serializers.CharField(help_text="Opaque. Good once; every refresh returns the next one.")
 
 
 class VerifiedSerializer(serializers.Serializer[Principal]):
     """What a verified token is good for."""
 
-    kind = serializers.CharField(help_text="`member`, or `person` outside any tenant.")
+    kind = serializers.CharField(help_text="`member`, `person` outside any tenant, `client`, or `support`.")
     id = serializers.UUIDField()
     tenant_id = serializers.UUIDField(allow_null=True)
     role = serializers.CharField(allow_null=True)

@@ -1,29 +1,27 @@
-"""Issuing tokens: signing in, refreshing, signing out. What a token says is read from the database each time one is
-made.
+"""Issuing tokens: signing in, refreshing, entering another tenant, proving again who one is, signing out. What a token
+says is read from the database each time one is made.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
+from identity.accounts import services as accounts
 from identity.accounts.models import User
+from identity.clients.models import Client
 from identity.members import selectors as members
 from identity.members import services as memberships
 from identity.members.errors import NotAMember
 from identity.members.models import Membership
+from identity.sessions import selectors as session_selectors
 from identity.sessions import services as sessions
-from identity.sessions.models import Api, EndReason, RefreshFamily, Session
-from identity.sessions.refresh_token import RefreshToken
+from identity.sessions.models import Api, EndReason, RefreshFamily
 from identity.sessions.services import Device
-from identity.tokens.claims import Claims
-from identity.tokens.errors import InvalidScope, InvalidToken
-from identity.tokens.tokens import OperatorAccessToken, TenantAccessToken
-from permissions import policy
-from permissions.principals import Kind
+from identity.tokens.authority import Authority
+from identity.tokens.errors import InvalidCredentials, InvalidScope, InvalidToken
+from identity.tokens.minting import IssuedTokens, mint_for_client, mint_for_session
 from tenants.context.entry import TenantRef
 from tenants.registry.errors import TenantSuspended
 from tenants.registry.models import Tenant, TenantStatus
@@ -31,37 +29,13 @@ from tenants.routing.errors import TenantMismatch
 
 
 @dataclass(frozen=True)
-class Authority:
-    """What somebody may do, as the database has it now."""
+class SignedIn:
+    """A person who has proved who they are: which session says so, and in which tenant they are."""
 
-    kind: Kind
-    role: str | None = None
-    version: int = 0
-    tenant: Tenant | None = None
-
-    @classmethod
-    def of(cls, membership: Membership | None) -> "Authority":
-        """Return what a member may do in their tenant, or a person outside any."""
-        if membership is None:
-            return cls(Kind.PERSON)
-        return cls(Kind.MEMBER, membership.role, membership.version, membership.tenant)
-
-    def scopes(self, requested: str) -> frozenset[str]:
-        """Return role ∩ kind of caller ∩ what was asked for."""
-        return policy.narrow(policy.granted(self.kind, self.role), requested.split())
-
-
-@dataclass(frozen=True)
-class IssuedTokens:
-    """What a client gets: an access token, and a refresh token to get the next one."""
-
-    access_token: str
-    refresh_token: str
-    expires_in: int
-    scope: str
-    tenant: str | None
-    role: str | None
-    token_type: str = "Bearer"  # noqa: S105 -- RFC 6750's name of the kind of token, no secret
+    user_id: UUID
+    session_id: UUID
+    tenant_id: UUID | None
+    scopes: frozenset[str]
 
 
 def sign_in(
@@ -75,64 +49,162 @@ def sign_in(
         TenantSuspended: they have, but nobody may enter it.
         TenantMismatch: the host says one tenant and the request another.
         InvalidScope: nothing of what was asked for can be had.
+        InvalidCredentials: as ``start``.
     """
     if host_tenant is not None and slug not in (None, host_tenant.slug):
         raise TenantMismatch
-    membership = _membership(user.pk, host_tenant, slug)
-    return start(
-        user_id=user.pk, authority=Authority.of(membership), api=Api.TENANT, scope=scope, methods=methods, device=device
-    )
+    authority = Authority.of_person(_membership(user.pk, host_tenant, slug))
+    return start(user=user, authority=authority, api=Api.TENANT, scope=scope, methods=methods, device=device)
 
 
 @transaction.atomic
 def start(
-    *, user_id: UUID, authority: Authority, api: Api, scope: str, methods: list[str], device: Device
+    *, user: User, authority: Authority, api: Api, scope: str, methods: list[str], device: Device
 ) -> IssuedTokens:
     """Start a session with `authority` and issue its first tokens.
 
     Raises:
         InvalidScope: nothing of what was asked for can be had.
+        InvalidCredentials: password or account have changed since they were checked.
     """
-    if not authority.scopes(scope):
+    scopes = authority.scopes(scope)
+    if not scopes:
         raise InvalidScope
-    session = sessions.start_session(user_id=user_id, api=api, methods=methods, device=device)
+    if not accounts.hold_credentials(user):
+        raise InvalidCredentials
+    session = sessions.start_session(user_id=user.pk, api=api, methods=methods, device=device, scope=scope)
     tenant_id = authority.tenant.pk if authority.tenant else None
-    _, refresh_token = sessions.start_family(session=session, tenant_id=tenant_id, scope=scope)
-    return _issue(session, authority, scope, refresh_token)
+    refresh_token = sessions.start_family(session=session, tenant_id=tenant_id, scope="")
+    return mint_for_session(session, authority, scopes, refresh_token=refresh_token)
 
 
-def refresh(*, text: str, host_tenant: TenantRef | None) -> IssuedTokens:
+@transaction.atomic
+def switch(*, caller: SignedIn, slug: str, scope: str = "") -> IssuedTokens:
+    """Enter another tenant of the same person: one more family of their session. The present one goes on.
+
+    Raises:
+        NotAMember: there is no such tenant, or they have no active place in it.
+        TenantSuspended: they have, but nobody may enter it.
+        InvalidScope: nothing of what was asked for, now and at sign-in, can be had there.
+        InvalidToken: the session has ended a moment ago.
+    """
+    session = session_selectors.live_sessions().filter(pk=caller.session_id, user_id=caller.user_id).first()
+    if session is None:
+        raise InvalidToken
+    membership = _membership(caller.user_id, None, slug)
+    authority = Authority.of_person(membership)
+    scopes = authority.scopes(session.scope, scope)
+    if not scopes:
+        raise InvalidScope
+    tenant_id = authority.tenant.pk if authority.tenant else None
+    refresh_token = sessions.start_family(session=session, tenant_id=tenant_id, scope=scope)
+    return mint_for_session(session, authority, scopes, refresh_token=refresh_token)
+
+
+def refresh(*, text: str, host_tenant: TenantRef | None, scope: str = "") -> IssuedTokens:
     """Exchange a refresh token for new tokens that say what is true now.
+
+    Args:
+        scope: scopes to which this access token is narrowed (RFC 6749 section 6); the next one is not.
 
     Raises:
         InvalidToken: the refresh token is no good, or its person has no active place in its tenant any more.
         TenantSuspended: nobody may enter the tenant for now; the refresh token stays good.
         TenantMismatch: the host belongs to another tenant; the refresh token stays good.
+        InvalidScope: nothing of what is asked for can be had; the refresh token stays good.
     """
-    return exchange(text=text, api=Api.TENANT, authority_of=lambda family: _member_authority(family, host_tenant))
+
+    def authority_of(family: RefreshFamily) -> Authority:
+        if host_tenant is not None and family.tenant_id != host_tenant.id:
+            raise TenantMismatch
+        return authority_now(user_id=family.session.user_id, tenant_id=family.tenant_id)
+
+    return exchange(text=text, api=Api.TENANT, authority_of=authority_of, scope=scope)
 
 
-def exchange(*, text: str, api: Api, authority_of: Callable[[RefreshFamily], Authority]) -> IssuedTokens:
+def exchange(
+    *, text: str, api: Api, authority_of: Callable[[RefreshFamily], Authority], scope: str = ""
+) -> IssuedTokens:
     """Exchange a refresh token of `api`; `authority_of` says what its family's person may do now, or raises.
 
     What it raises undoes the exchange. A replayed token ends its session, and that is kept.
 
     Raises:
         InvalidToken: the refresh token is no good.
+        InvalidScope: nothing of what is asked for can be had.
     """
     with transaction.atomic():
         rotated = sessions.rotate(text=text, api=api)
         if rotated is not None:
             family, refresh_token = rotated
-            return _issue(family.session, authority_of(family), family.scope, refresh_token)
+            authority = authority_of(family)
+            scopes = authority.scopes(family.session.scope, family.scope, scope)
+            if scope and not scopes:
+                raise InvalidScope
+            return mint_for_session(family.session, authority, scopes, refresh_token=refresh_token)
     raise InvalidToken
 
 
-def sign_out(*, text: str, api: Api) -> None:
+@transaction.atomic
+def step_up(*, caller: SignedIn, password: str, authority: Authority, methods: list[str]) -> IssuedTokens | None:
+    """Note that the person of a session has proved again who they are, and return an access token that says so, with
+    no more scopes than they come with. Their refresh token stays the same; what it gives from now on says so as well.
+
+    Returns None when it is not their password.
+
+    Raises:
+        InvalidToken: the session has ended a moment ago.
+    """
+    if not accounts.is_password_of(user_id=caller.user_id, password=password):
+        return None
+    session = sessions.prove_again(session_id=caller.session_id, user_id=caller.user_id, methods=methods)
+    if session is None:
+        raise InvalidToken
+    return mint_for_session(session, authority, authority.scopes(" ".join(caller.scopes)))
+
+
+def client_credentials(*, client: Client, scope: str) -> IssuedTokens:
+    """Return an access token for a machine client that has proved who it is.
+
+    Raises:
+        TenantSuspended: nobody may enter its tenant.
+        InvalidScope: nothing of what was asked for can be had.
+    """
+    refuse_suspended(client.tenant)
+    authority = Authority.of_client(client)
+    scopes = authority.scopes(scope)
+    if not scopes:
+        raise InvalidScope
+    return mint_for_client(client.pk, authority, scopes)
+
+
+def sign_out(*, text: str, api: Api, reason: EndReason = EndReason.LOGOUT) -> None:
     """End the session of a refresh token. One that is no good any more has no session to end."""
     session_id = sessions.session_of_refresh_token(text=text, api=api)
     if session_id is not None:
-        sessions.end_session(session_id=session_id, reason=EndReason.LOGOUT)
+        sessions.end_session(session_id=session_id, reason=reason)
+
+
+def authority_now(*, user_id: UUID, tenant_id: UUID | None) -> Authority:
+    """Return what a person may do in a tenant of theirs, or outside any.
+
+    Raises:
+        InvalidToken: they have no active place there (any more).
+        TenantSuspended: nobody may enter it for now.
+    """
+    if tenant_id is None:
+        return Authority.of_person(None)
+    membership = members.membership(user_id=user_id, tenant_id=tenant_id)
+    if membership is None:
+        raise InvalidToken
+    refuse_suspended(membership.tenant)
+    return Authority.of_person(membership)
+
+
+def refuse_suspended(tenant: Tenant) -> None:
+    """Raise TenantSuspended unless the tenant is open."""
+    if tenant.status != TenantStatus.ACTIVE:
+        raise TenantSuspended
 
 
 def _membership(user_id: UUID, host_tenant: TenantRef | None, slug: str | None) -> Membership | None:
@@ -146,58 +218,6 @@ def _membership(user_id: UUID, host_tenant: TenantRef | None, slug: str | None) 
             return None
     if membership is None:
         raise NotAMember
-    _refuse_suspended(membership)
+    refuse_suspended(membership.tenant)
     memberships.note_use(membership)
     return membership
-
-
-def _member_authority(family: RefreshFamily, host_tenant: TenantRef | None) -> Authority:
-    if host_tenant is not None and family.tenant_id != host_tenant.id:
-        raise TenantMismatch
-    if family.tenant_id is None:
-        return Authority.of(None)
-    membership = members.membership(user_id=family.session.user_id, tenant_id=family.tenant_id)
-    if membership is None:
-        raise InvalidToken
-    _refuse_suspended(membership)
-    return Authority.of(membership)
-
-
-def _refuse_suspended(membership: Membership) -> None:
-    if membership.tenant.status != TenantStatus.ACTIVE:
-        raise TenantSuspended
-
-
-_TOKEN_CLASSES = {Api.TENANT: TenantAccessToken, Api.OPERATOR: OperatorAccessToken}
-
-
-def _issue(session: Session, authority: Authority, requested: str, refresh_token: RefreshToken) -> IssuedTokens:
-    token_class = _TOKEN_CLASSES[Api(session.api)]
-    scopes = authority.scopes(requested)
-    now = int(time.time())
-    lifetime = int(settings.ACCESS_LIFETIME.total_seconds())
-    claims = Claims(
-        iss=settings.ISSUER,
-        aud=token_class.audience,
-        sub=session.user_id,
-        client_id=settings.FIRST_PARTY_CLIENT_ID,
-        iat=now,
-        exp=now + lifetime,
-        jti=uuid4().hex,
-        scope=scopes,
-        sid=session.pk,
-        ver=authority.version,
-        auth_time=int(session.authenticated_at.timestamp()),
-        amr=tuple(session.methods),
-        role=authority.role,
-        tenant=authority.tenant.slug if authority.tenant else None,
-        tenant_id=authority.tenant.pk if authority.tenant else None,
-    )
-    return IssuedTokens(
-        access_token=str(token_class.for_claims(claims)),
-        refresh_token=str(refresh_token),
-        expires_in=lifetime,
-        scope=" ".join(sorted(scopes)),
-        tenant=claims.tenant,
-        role=claims.role,
-    )

@@ -1,10 +1,12 @@
 from django.urls import path
 
-from identity.tokens.api import LoginView, LogoutView, RefreshView, VerifyView
+from identity.tokens.api import LoginView, LogoutView, RefreshView, StepUpView, SwitchView, VerifyView
 
 urlpatterns = [
     path("auth/login", LoginView.as_view(), name="auth-login"),
     path("auth/refresh", RefreshView.as_view(), name="auth-refresh"),
+    path("auth/switch", SwitchView.as_view(), name="auth-switch"),
+    path("auth/step-up", StepUpView.as_view(), name="auth-step-up"),
     path("auth/verify", VerifyView.as_view(), name="auth-verify"),
     path("auth/logout", LogoutView.as_view(), name="auth-logout"),
 ]

@@ -1,7 +1,6 @@
 """Where settings come from: environment variables, and in development files that are made on the first start."""
 
 import os
-import re
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -49,16 +48,6 @@ def secret(name: str, value: str, *, file: Path | None, generate: Callable[[], s
 def random_secret() -> str:
     """Return 384 random bits as text."""
     return secrets.token_urlsafe(48)
-
-
-def split_pems(text: str) -> list[str]:
-    """Return the PEM blocks of a text that holds one or more."""
-    end = re.compile(r"-----END [A-Z ]+-----")
-    blocks, start = [], 0
-    for match in end.finditer(text):
-        blocks.append(text[start : match.end()].strip() + "\n")
-        start = match.end()
-    return blocks
 
 
 def database(url: str) -> dict[str, Any]:

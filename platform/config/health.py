@@ -1,5 +1,6 @@
 """Probes: is the process alive, and can it serve?"""
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connection
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -8,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.problems import Unavailable
-from identity.tokens.keys import key_ring
+from identity.keys.selectors import key_ring
 
 
 class HealthSerializer(serializers.Serializer[None]):
@@ -32,10 +33,10 @@ class ReadyView(APIView):
     @extend_schema(operation_id="health_ready", summary="Can it serve?", responses=HealthSerializer, tags=["health"])
     def get(self, request: Request) -> Response:
         """Answer when requests can be served: the database answers and there is a key to sign with; otherwise 503."""
-        key_ring()
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
-        except Error as error:
+            _ = key_ring().active
+        except (Error, ImproperlyConfigured) as error:
             raise Unavailable from error
         return Response({"status": "ok"})

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.urls import include, path
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
@@ -77,13 +76,13 @@ def generate(document: Document) -> str:
     from drf_spectacular.renderers import OpenApiJsonRenderer
     from drf_spectacular.settings import patched_settings
 
-    scope: dict[str, Any] = {"urlconf": "config.urls_tenant"}
-    if document is OPERATOR:
-        scope = {"patterns": [path("operator/v1/", include("operators.urls"))]}
+    from config import urls, urls_tenant
+
+    patterns = urls.operator_api if document is OPERATOR else [*urls_tenant.urlpatterns, *urls.published]
     with patched_settings({"TITLE": document.title, "DESCRIPTION": document.description}):
         reset_generator_stats()
         generator: Any = SchemaGenerator  # has no types
-        schema = generator(**scope).get_schema(request=None, public=True)
+        schema = generator(patterns=patterns).get_schema(request=None, public=True)
         if GENERATOR_STATS:
             GENERATOR_STATS.emit_summary()
             raise RuntimeError(f"The {document.name} document was generated with warnings.")

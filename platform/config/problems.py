@@ -21,10 +21,22 @@ from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from permissions.errors import InsufficientScope
+from permissions.errors import InsufficientScope, SignInTooOld
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 1
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+# Problem codes that have a name in RFC 6749 (sections 4.1.2.1 and 5.2) or RFC 8693 (section 2.2.2).
+_OAUTH_ERRORS = {
+    **{
+        code: code
+        for code in (
+            "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
+            "invalid_scope", "invalid_target",
+        )
+    },
+    "unavailable": "temporarily_unavailable",
+}  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +60,19 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
         return None
     # Without a body, what is not valid is a parameter.
     place = "parameter" if context["request"].method in {"GET", "HEAD", "DELETE"} else "pointer"
-    return Response(_body(error, place), status=error.status_code, headers=_headers(error), content_type=MEDIA_TYPE)
+    body = _body(error, place)
+    if getattr(context.get("view"), "speaks_oauth", False):
+        return Response(_for_oauth(body), status=error.status_code, headers=_headers(error) | _NO_STORE)
+    return Response(body, status=error.status_code, headers=_headers(error), content_type=MEDIA_TYPE)
+
+
+def _for_oauth(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a problem that is an error of RFC 6749 section 5.2 too: its members, as ``application/json``.
+
+    What OAuth has no name for (another method, another media type) is an ``invalid_request``.
+    """
+    error = _OAUTH_ERRORS.get(body["code"], "invalid_request")
+    return {"error": error, "error_description": body["detail"].replace('"', "'"), **body}
 
 
 class Conflict(exceptions.APIException):
@@ -135,6 +159,10 @@ def _locate(path: tuple[str, ...], place: str) -> str:
 def _headers(error: exceptions.APIException) -> dict[str, str]:
     if isinstance(error, InsufficientScope):
         return {"WWW-Authenticate": _challenge("insufficient_scope", error, scope=error.scope)}
+    if isinstance(error, SignInTooOld):
+        return {"WWW-Authenticate": _challenge(error.default_code, error, max_age=str(error.max_age))}
+    if error.default_code == "invalid_client":
+        return {"WWW-Authenticate": 'Basic realm="tenantry"'}  # RFC 6749 section 5.2
     if error.status_code == HTTPStatus.UNAUTHORIZED:
         # RFC 6750 section 3.1: a request without credentials gets a challenge without an error code.
         code = error.default_code
@@ -146,7 +174,7 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
 
 def _challenge(code: str, error: exceptions.APIException, **parameters: str) -> str:
     values = {"realm": "tenantry"}
-    if code in {"invalid_token", "insufficient_scope"}:
+    if code in {"invalid_token", "insufficient_scope", "insufficient_user_authentication"}:
         values |= {"error": code, "error_description": str(error.detail).replace('"', "'"), **parameters}
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in values.items())
 

@@ -7,6 +7,11 @@ PUBLIC_ENDPOINTS = frozenset(
         "api/v1/auth/refresh",  # its credential is the refresh token
         "api/v1/auth/verify",  # its credential is the token to verify
         "api/v1/auth/logout",  # its credential is a refresh token or a bearer token, which may be of a suspended tenant
+        "oauth/token",  # its credential is in the form: a client's secret, a refresh token or a subject token
+        "oauth/introspect",  # its credential is a client's secret
+        "oauth/revoke",  # its credential is the token to revoke, and a client's secret where it has one
+        ".well-known/jwks.json",
+        ".well-known/oauth-authorization-server",
         "operator/v1/auth/login",
         "operator/v1/auth/refresh",
         "operator/v1/auth/logout",

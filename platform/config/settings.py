@@ -10,7 +10,7 @@ from pathlib import Path
 import environ
 
 from config import environment, public_endpoints
-from identity.tokens.keys import generate_key
+from identity.keys.pem import split_pems
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,15 +35,14 @@ SECRET_KEY = environment.secret(
 )
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 
-# Private keys in PEM, one after the other: the first one signs, all of them verify.
-SIGNING_KEYS = environment.split_pems(
-    environment.secret(
-        "TENANTRY_SIGNING_KEYS",
-        env.str("TENANTRY_SIGNING_KEYS", multiline=True, default=""),
-        file=_SECRETS and _SECRETS / "signing-keys.pem",
-        generate=generate_key,
-    )
-)
+# Where the keys that sign access tokens are kept: in the database (the default: encrypted under SECRET_KEY, rotated by
+# command and API), in the environment, or in a file. The latter two are private keys in PEM, one after the other: the
+# first one signs, all of them verify; a file is read again when it changes.
+SIGNING_KEYS = split_pems(env.str("TENANTRY_SIGNING_KEYS", multiline=True, default=""))
+SIGNING_KEYS_FILE = env.str("TENANTRY_SIGNING_KEYS_FILE", default="")
+SIGNING_ALGORITHM = env.str("SIGNING_ALGORITHM", default="ES256")  # of new keys in the database; or RS256
+# How long a new key is published before it signs: longer than verifiers keep a copy of our keys (five minutes).
+SIGNING_KEY_LEAD = timedelta(seconds=env.int("SIGNING_KEY_LEAD_SECONDS", default=600))
 
 # --- Hosts ------------------------------------------------------------------------------------------------------------
 
@@ -61,7 +60,7 @@ ALLOWED_HOSTS = ["*"]
 HOST_CACHE_SECONDS = env.int("HOST_CACHE_SECONDS", default=10)
 
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
-CORS_URLS_REGEX = r"^/(api|operator)/"
+CORS_URLS_REGEX = r"^/(api|operator|oauth|\.well-known)/"
 CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
 
 # --- Apps: in `public`, or in every tenant's schema, never both -------------------------------------------------------
@@ -85,8 +84,11 @@ SHARED_APPS = [
     "tenants.fleet",
     "identity.accounts",
     "identity.members",
+    "identity.clients",
     "identity.sessions",
+    "identity.keys",
     "identity.tokens",
+    "identity.oauth",
     "operators",
 ]
 TENANT_APPS: list[str] = env.list("TENANT_APPS", default=["examples.projects"] if IN_DEVELOPMENT else env.NOTSET)
@@ -180,12 +182,18 @@ ACCESS_LIFETIME = timedelta(seconds=env.int("ACCESS_SECONDS", default=300))
 REFRESH_IDLE_LIFETIME = timedelta(days=env.int("REFRESH_IDLE_DAYS", default=14))
 REFRESH_GRACE = timedelta(seconds=env.int("REFRESH_GRACE_SECONDS", default=10))
 SESSION_LIFETIME = timedelta(days=env.int("SESSION_DAYS", default=30))
+SUPPORT_LIFETIME = timedelta(minutes=60)  # of support access, which nothing extends
+LONGEST_LIFETIME = max(ACCESS_LIFETIME, SUPPORT_LIFETIME)  # of any access token: as long a key outlives its last use
+# How recent a sign-in must be for what a view lists in `recent_sign_in`.
+STEP_UP_MAX_AGE = timedelta(seconds=env.int("STEP_UP_SECONDS", default=900))
+# How long what is over (ended sessions, spent keys, expired secrets) is kept before `manage.py prune` deletes it.
+RETENTION = timedelta(days=env.int("RETENTION_DAYS", default=30))
 
 SIMPLE_JWT = {
     "ALGORITHM": "ES256",
     "AUTH_TOKEN_CLASSES": ("identity.tokens.tokens.TenantAccessToken",),
     "ISSUER": ISSUER,
-    "SIGNING_KEY": "",  # the ring in identity.tokens.keys signs; simplejwt's own key must never be SECRET_KEY
+    "SIGNING_KEY": "",  # the ring of identity.keys signs; simplejwt's own key must never be SECRET_KEY
     "USER_ID_CLAIM": "sub",
 }
 

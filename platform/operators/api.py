@@ -11,14 +11,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from identity.sessions.models import Api
-from identity.tokens.api import LogoutView, token_response
+from identity.tokens.api import LogoutView, StepUpView, token_response
+from identity.tokens.authority import Authority
+from identity.tokens.minting import IssuedTokens
 from identity.tokens.serializers import (
     PasswordSignInSerializer,
     RefreshSerializer,
     TokensSerializer,
     device_of,
 )
-from identity.tokens.services import IssuedTokens
+from identity.tokens.services import SignedIn
 from operators import services
 from operators.backends import OperatorAuthentication, OperatorBearerBackend
 from permissions.scopes import Scope
@@ -97,6 +99,17 @@ class OperatorLogoutView(LogoutView):
     api = Api.OPERATOR
 
 
+@extend_schema_view(post=extend_schema(operation_id="operator_step_up"))
+class OperatorStepUpView(StepUpView):
+    """Proving again who one is."""
+
+    authentication_classes = [OperatorAuthentication]
+    scopes = {"POST": Scope.PLATFORM_TENANTS_READ}  # every operator holds it
+
+    def authority(self, caller: SignedIn) -> Authority:
+        return services.current_authority(caller.user_id)
+
+
 @extend_schema_view(
     list=extend_schema(summary="List tenants"),
     retrieve=extend_schema(summary="See a tenant"),
@@ -112,6 +125,7 @@ class OperatorTenantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
         "suspend": Scope.PLATFORM_TENANTS_WRITE,
         "resume": Scope.PLATFORM_TENANTS_WRITE,
     }
+    recent_sign_in = {"suspend"}  # it throws everybody out
     serializer_class = OperatorTenantSerializer
     filterset_fields = ["status", "slug"]
     search_fields = ["name", "slug"]

@@ -4,10 +4,9 @@ from identity.sessions.models import Api
 from identity.tokens import liveness
 from identity.tokens.authentication import BearerAuthentication
 from identity.tokens.backends import BearerBackend
-from identity.tokens.claims import Claims
 from identity.tokens.errors import InvalidToken
 from identity.tokens.liveness import Enter
-from identity.tokens.tokens import OperatorAccessToken
+from identity.tokens.tokens import AccessToken, OperatorAccessToken
 from operators import selectors
 from permissions.principals import Kind
 
@@ -17,8 +16,11 @@ class OperatorBearerBackend(BearerBackend):
 
     token_class = OperatorAccessToken
 
-    def check(self, claims: Claims, enter: Enter) -> Kind:
-        liveness.check_session(claims, Api.OPERATOR)
+    def check(self, token: AccessToken, enter: Enter) -> Kind:
+        claims = token.claims
+        if claims.sign_in is None:
+            raise InvalidToken
+        liveness.check_session(claims, claims.sign_in, token.kid, Api.OPERATOR)
         operator = selectors.active_operator(claims.sub)
         if operator is None or operator.version != claims.ver:
             raise InvalidToken

@@ -2,22 +2,26 @@
 
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from identity.accounts import selectors as accounts
 from identity.accounts.models import User
 from identity.members import services as members
-from identity.sessions.models import Api, RefreshFamily
+from identity.sessions import services as sessions
+from identity.sessions.models import Api, EndReason, RefreshFamily
 from identity.sessions.services import Device
 from identity.tokens import services as tokens
+from identity.tokens.authority import Authority
 from identity.tokens.errors import InvalidCredentials, InvalidToken
-from identity.tokens.services import Authority, IssuedTokens
+from identity.tokens.minting import IssuedTokens, mint_for_session
 from operators import selectors
 from operators.errors import UnknownOwner
-from operators.models import Operator
+from operators.models import Operator, SupportAccess
 from permissions.principals import Kind
 from permissions.roles import OperatorRole, Role
 from tenants.lifecycle import services as lifecycle
+from tenants.registry import selectors as registry
 from tenants.registry.models import Tenant
 
 
@@ -42,7 +46,7 @@ def sign_in(*, user: User, scope: str, methods: list[str], device: Device) -> Is
     if operator is None:
         raise InvalidCredentials
     return tokens.start(
-        user_id=user.pk, authority=_authority(operator), api=Api.OPERATOR, scope=scope, methods=methods, device=device
+        user=user, authority=_authority(operator), api=Api.OPERATOR, scope=scope, methods=methods, device=device
     )
 
 
@@ -52,7 +56,7 @@ def refresh(*, text: str) -> IssuedTokens:
     Raises:
         InvalidToken: it is no good, or its person is no longer on the staff.
     """
-    return tokens.exchange(text=text, api=Api.OPERATOR, authority_of=_current_authority)
+    return tokens.exchange(text=text, api=Api.OPERATOR, authority_of=_of_family)
 
 
 @transaction.atomic
@@ -73,12 +77,60 @@ def create_tenant(*, name: str, slug: str, owner_email: str | None = None) -> Te
     return tenant
 
 
-def _current_authority(family: RefreshFamily) -> Authority:
-    operator = selectors.active_operator(family.session.user_id)
+@transaction.atomic
+def start_support(
+    *, user_id: UUID, tenant_id: UUID, reason: str, ticket: str, methods: list[str], device: Device
+) -> tuple[SupportAccess, IssuedTokens]:
+    """Let a member of staff look into a tenant for ``settings.SUPPORT_LIFETIME``, with one access token that reads and
+    says in ``act`` who is there. Nothing extends it.
+
+    Raises:
+        Tenant.DoesNotExist: there is no such tenant.
+        TenantSuspended: nobody may enter it.
+        InvalidToken: the caller is no longer on the staff.
+    """
+    tenant = registry.tenant_by_id(tenant_id)
+    tokens.refuse_suspended(tenant)
+    operator = selectors.active_operator(user_id)
+    if operator is None:
+        raise InvalidToken
+    lifetime = settings.SUPPORT_LIFETIME
+    session = sessions.start_session(
+        user_id=user_id, api=Api.SUPPORT, methods=methods, device=device, lifetime=lifetime
+    )
+    access = SupportAccess.objects.create(
+        tenant=tenant, operator=operator, session=session, reason=reason, ticket=ticket
+    )
+    authority = Authority.of_support(tenant)
+    return access, mint_for_session(session, authority, authority.scopes(), lifetime=lifetime, actor=user_id)
+
+
+@transaction.atomic
+def end_support(*, access_id: UUID) -> None:
+    """End a support access: its token is refused from the next request on. Ending it twice changes nothing.
+
+    Raises:
+        SupportAccess.DoesNotExist: there is no such access.
+    """
+    access = SupportAccess.objects.get(pk=access_id)
+    sessions.end_session(session_id=access.session_id, reason=EndReason.ENDED_BY_STAFF)
+
+
+def current_authority(user_id: UUID) -> Authority:
+    """Return what a member of staff may do now.
+
+    Raises:
+        InvalidToken: they are no longer on the staff.
+    """
+    operator = selectors.active_operator(user_id)
     if operator is None:
         raise InvalidToken
     return _authority(operator)
 
 
+def _of_family(family: RefreshFamily) -> Authority:
+    return current_authority(family.session.user_id)
+
+
 def _authority(operator: Operator) -> Authority:
-    return Authority(Kind.OPERATOR, operator.role, operator.version)
+    return Authority.of_role(Kind.OPERATOR, operator.role, operator.version)

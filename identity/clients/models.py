@@ -1,0 +1,67 @@
+"""Machine clients: programs that call a tenant's API in their own name."""
+
+import uuid
+
+from django.db import models
+
+from permissions.versions import first_version
+from tenants.registry.models import Tenant
+
+
+class Client(models.Model):
+    """A program of one tenant. It belongs to the tenant and not to whoever made it, and no role is behind its scopes:
+    they change only when somebody changes them here.
+
+    Attributes:
+        id: the OAuth ``client_id``, and ``sub`` of its tokens.
+        scope: what it may ask for, space-separated.
+        version: the ``ver`` claim; see ``identity.members.models.Membership``.
+        created_by: the account of whoever made it, for people to ask.
+        last_used_at: when it last got a token, to within a minute.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="clients")
+    name = models.CharField(max_length=120)
+    scope = models.TextField()
+    is_active = models.BooleanField(default=True)
+    version = models.BigIntegerField(default=first_version)
+    expires_at = models.DateTimeField(null=True)
+    created_by = models.UUIDField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "-created_at", "id"])]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def scopes(self) -> list[str]:
+        return self.scope.split()
+
+
+class ClientSecret(models.Model):
+    """A secret of a client; two may be live, so that one can be replaced without a gap.
+
+    Attributes:
+        digest: SHA-256. The secret is 256 random bits, which no fast hash gives away (ASVS 5.0, 6.5.2).
+        hint: its last characters, to tell it from the other one.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="secrets")
+    digest = models.BinaryField(max_length=32)
+    hint = models.CharField(max_length=8)
+    expires_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["expires_at"], condition=models.Q(expires_at__isnull=False), name="secret_expires_idx")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -1,0 +1,187 @@
+"""Changing machine clients, and knowing them by their secrets: every function is one transaction.
+
+Whoever changes a client holds the lock on its row. `held` is always what the caller's own token holds: nobody gives a
+machine more than they have.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from identity.clients.errors import ScopeNotHeld, TooManySecrets
+from identity.clients.models import Client, ClientSecret
+from permissions import policy, scopes
+from permissions.principals import Kind
+
+_PREFIX = "ts_"  # tells people, and secret scanners, what it is
+_SECRETS = 2
+_USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+@transaction.atomic
+def create_client(
+    *, tenant_id: UUID, name: str, scope: Iterable[str], by: UUID, held: frozenset[str], expires_at: datetime | None
+) -> tuple[Client, str]:
+    """Create a client with its first secret, and return both; nobody sees the secret again.
+
+    Raises:
+        ValidationError: a scope does not exist, or no machine can hold it.
+        ScopeNotHeld: the caller does not hold a scope.
+    """
+    client = Client.objects.create(
+        tenant_id=tenant_id, name=name, scope=_grantable(scope, held), created_by=by, expires_at=expires_at
+    )
+    _, text = _add_secret(client, expires_at=None)
+    return client, text
+
+
+@transaction.atomic
+def change_client(*, tenant_id: UUID, client_id: UUID, held: frozenset[str], changes: dict[str, Any]) -> Client:
+    """Change a client's name, scopes, expiry, or whether it is active. Its tokens are refused from their next request
+    on, unless only its name changes.
+
+    Args:
+        changes: any of ``name``, ``scopes``, ``is_active`` and ``expires_at``.
+
+    Raises:
+        Client.DoesNotExist: the tenant has no such client.
+        ValidationError: a scope does not exist, or no machine can hold it.
+        ScopeNotHeld: it would gain a scope, or be switched on with one, that the caller does not hold.
+    """
+    client = _locked(tenant_id, client_id)
+    before = (client.scope, client.is_active, client.expires_at)
+    if "scopes" in changes:
+        kept = frozenset(client.scopes)
+        client.scope = _grantable(changes["scopes"], held | kept)
+    for name in changes.keys() - {"scopes"}:
+        setattr(client, name, changes[name])
+    if client.is_active and (client.is_active, client.expires_at) != before[1:]:
+        _refuse_more_than(held, client.scopes)
+    if (client.scope, client.is_active, client.expires_at) != before:
+        client.version += 1
+    client.save(update_fields=["name", "scope", "is_active", "expires_at", "version"])
+    return client
+
+
+@transaction.atomic
+def delete_client(*, tenant_id: UUID, client_id: UUID) -> None:
+    """Delete a client with its secrets. Its tokens are refused from their next request on.
+
+    Raises:
+        Client.DoesNotExist: the tenant has no such client.
+    """
+    _locked(tenant_id, client_id).delete()
+
+
+@transaction.atomic
+def add_secret(
+    *, tenant_id: UUID, client_id: UUID, held: frozenset[str], expires_at: datetime | None
+) -> tuple[ClientSecret, str]:
+    """Give a client a second secret, so that the first one can be replaced without a gap; nobody sees it again.
+
+    Raises:
+        Client.DoesNotExist: the tenant has no such client.
+        ScopeNotHeld: the client holds more than the caller, who could go on as the client.
+        TooManySecrets: it has two live ones.
+    """
+    client = _locked(tenant_id, client_id)
+    _refuse_more_than(held, client.scopes)
+    if _live_secrets(client_id).count() >= _SECRETS:
+        raise TooManySecrets
+    return _add_secret(client, expires_at=expires_at)
+
+
+@transaction.atomic
+def delete_secret(*, tenant_id: UUID, client_id: UUID, secret_id: UUID) -> None:
+    """Delete a secret. All tokens of the client are refused from their next request on, whichever secret they came
+    from; a client with another secret gets new ones.
+
+    Raises:
+        Client.DoesNotExist, ClientSecret.DoesNotExist: the tenant has no such client, or the client no such secret.
+    """
+    client = _locked(tenant_id, client_id)
+    ClientSecret.objects.get(client=client, pk=secret_id).delete()
+    revoke_tokens(client_id=client.pk)
+
+
+@transaction.atomic
+def revoke_tokens(*, client_id: UUID) -> None:
+    """Refuse every token that a client has, from their next request on."""
+    Client.objects.filter(pk=client_id).update(version=F("version") + 1)
+
+
+def authenticate(*, client_id: UUID, secret: str) -> Client | None:
+    """Return the client with this secret, with its tenant, if both are good now; None says nothing about why not."""
+    rows = list(_live_secrets(client_id).select_related("client__tenant"))
+    digest = _digest(secret)
+    found = [row for row in rows if hmac.compare_digest(bytes(row.digest), digest)]
+    if not found or not found[0].client.is_active:
+        return None
+    _note_use(found[0])
+    return found[0].client
+
+
+@transaction.atomic
+def prune_secrets(*, keep: timedelta, limit: int) -> int:
+    """Delete at most `limit` secrets that expired `keep` ago, and return how many."""
+    old = ClientSecret.objects.filter(expires_at__lt=timezone.now() - keep).order_by("expires_at")
+    batch = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+    ClientSecret.objects.filter(pk__in=batch).delete()
+    return len(batch)
+
+
+def _grantable(wanted: Iterable[str], held: frozenset[str]) -> str:
+    asked = frozenset(wanted)
+    unknown = asked - policy.ceiling(Kind.CLIENT)
+    if unknown or not asked:
+        names = " ".join(sorted(unknown))
+        message = f"No machine client can hold: {names}." if unknown else "A client needs at least one scope."
+        raise ValidationError({"scopes": ValidationError(message, code="scope_not_grantable")})
+    _refuse_more_than(held, asked)
+    return " ".join(sorted(asked))
+
+
+def _refuse_more_than(held: frozenset[str], wanted: Iterable[str]) -> None:
+    missing = frozenset(scope for scope in wanted if not scopes.holds(held, scope))
+    if missing:
+        raise ScopeNotHeld(missing)
+
+
+def _locked(tenant_id: UUID, client_id: UUID) -> Client:
+    return Client.objects.select_for_update().get(pk=client_id, tenant_id=tenant_id)
+
+
+def _live_secrets(client_id: UUID) -> QuerySet[ClientSecret]:
+    now = timezone.now()
+    return (
+        ClientSecret.objects.filter(client_id=client_id)
+        .filter(Q(expires_at=None) | Q(expires_at__gt=now))
+        .filter(Q(client__expires_at=None) | Q(client__expires_at__gt=now))
+    )
+
+
+def _add_secret(client: Client, *, expires_at: datetime | None) -> tuple[ClientSecret, str]:
+    text = _PREFIX + secrets.token_urlsafe(32)
+    row = ClientSecret.objects.create(client=client, digest=_digest(text), hint=text[-4:], expires_at=expires_at)
+    return row, text
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _note_use(secret: ClientSecret) -> None:
+    """Remember when a secret was used, at most once a minute: a busy client's row is not written on every call."""
+    now = timezone.now()
+    if secret.last_used_at is None or secret.last_used_at < now - _USE_NOTED_EVERY:
+        ClientSecret.objects.filter(pk=secret.pk).update(last_used_at=now)
+        Client.objects.filter(pk=secret.client_id).update(last_used_at=now)

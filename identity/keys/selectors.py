@@ -1,0 +1,164 @@
+"""The key ring of this deployment, wherever its keys are kept, and how running processes follow it.
+
+Three places, of which exactly one is used: the environment (``SIGNING_KEYS``), a file (``SIGNING_KEYS_FILE``, read
+again when it changes), or else the database. Only keys in the database can be rotated by command and API.
+
+With keys in the database, verifying asks nothing: a key that signs was published long before, a new ``kid`` is looked
+up when it is first met, and whether a key was retired is asked by the statement that checks the token's claims
+(``is_usable``, ``usable_condition``). Signing and publishing use a ring at most a few seconds old.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from psycopg import sql
+
+from identity.keys import encryption
+from identity.keys.models import StoredKey
+from identity.keys.pem import split_pems
+from identity.keys.ring import KeyRing, KeyState, RingEntry, SigningKey, load_key, ring_of
+
+_REFRESH_SECONDS = 5.0  # how old the ring that signs may be
+_MISS_SECONDS = 1.0  # how often an unknown kid may make us look: forged ones come in any number
+_LEEWAY_SECONDS = 60.0  # between our clocks, on top of the longest life of a token
+
+log = logging.getLogger(__name__)
+
+
+def in_database() -> bool:
+    """Tell whether the keys are in the database, and so can be rotated here."""
+    return not settings.SIGNING_KEYS and not settings.SIGNING_KEYS_FILE
+
+
+def key_ring() -> KeyRing:
+    """Return the ring to sign with and to publish.
+
+    Raises:
+        ImproperlyConfigured: a key is no private key that we can use.
+    """
+    return _stored.ring(_REFRESH_SECONDS) if in_database() else _configured()
+
+
+def find_key(kid: str) -> SigningKey | None:
+    """Return the key of ours with this id; None when there is none."""
+    return _stored.find(kid) if in_database() else _configured().by_id.get(kid)
+
+
+def usable_condition(kid: str) -> sql.Composable:
+    """Return the SQL expression that tells whether a key that verified a token has not been retired since."""
+    if not in_database():
+        return sql.SQL("true")
+    return sql.SQL("EXISTS (SELECT FROM {table} WHERE kid = {kid} AND retired_at IS NULL)").format(
+        table=sql.Identifier(StoredKey._meta.db_table), kid=sql.Literal(kid)
+    )
+
+
+def stored_keys() -> list[tuple[StoredKey, KeyState]]:
+    """Return every key in the database with its state, the newest first."""
+    rows = list(StoredKey.objects.order_by("activates_at", "created_at"))
+    now = time.time()
+    entries = {row.kid: (activates, expires) for row, activates, expires in _schedule(rows)}
+    active = max((begin for begin, _ in entries.values() if begin <= now), default=-math.inf)
+
+    def state(row: StoredKey) -> KeyState:
+        if row.retired_at is not None:
+            return KeyState.RETIRED
+        begin, end = entries[row.kid]
+        if begin > now:
+            return KeyState.PENDING
+        if begin == active:
+            return KeyState.ACTIVE
+        return KeyState.RETIRING if end > now else KeyState.SPENT
+
+    return [(row, state(row)) for row in reversed(rows)]
+
+
+def forget() -> None:
+    """Drop what this process knows of the keys in the database."""
+    _stored.forget()
+
+
+def _configured() -> KeyRing:
+    if settings.SIGNING_KEYS:
+        return _ring_of(tuple(settings.SIGNING_KEYS))
+    file = Path(settings.SIGNING_KEYS_FILE)
+    try:
+        return _read_file(file, file.stat().st_mtime_ns)
+    except OSError as error:
+        raise ImproperlyConfigured(f"SIGNING_KEYS_FILE cannot be read: {error.strerror}.") from None
+
+
+@lru_cache(maxsize=2)
+def _ring_of(pems: tuple[str, ...]) -> KeyRing:
+    return ring_of(pems)
+
+
+@lru_cache(maxsize=1)
+def _read_file(file: Path, _changed: int) -> KeyRing:
+    return ring_of(split_pems(file.read_text()))
+
+
+def _schedule(rows: Sequence[StoredKey]) -> Iterator[tuple[StoredKey, float, float]]:
+    """Yield the rows that were not retired, each with when it begins to sign and when its last token is dead."""
+    live = [row for row in rows if row.retired_at is None]
+    begins = [row.activates_at.timestamp() for row in live]
+    grace = settings.LONGEST_LIFETIME.total_seconds() + _LEEWAY_SECONDS
+    ends = [later + grace for _, later in pairwise(begins)] + [math.inf]
+    yield from zip(live, begins, ends, strict=False)
+
+
+class _StoredRing:
+    """The keys in the database, as this process knows them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        self._ring: KeyRing | None = None
+        self._loaded_at = self._missed_at = -math.inf
+        self._keys: dict[str, SigningKey] = {}
+
+    def ring(self, max_age: float) -> KeyRing:
+        ring = self._ring
+        if ring is not None and time.monotonic() - self._loaded_at <= max_age:
+            return ring
+        with self._lock:
+            if self._ring is None or time.monotonic() - self._loaded_at > max_age:
+                self._ring = self._load()
+                self._loaded_at = time.monotonic()
+            return self._ring
+
+    def find(self, kid: str) -> SigningKey | None:
+        key = self.ring(math.inf).by_id.get(kid)
+        if key is None and time.monotonic() - self._missed_at > _MISS_SECONDS:
+            self._missed_at = time.monotonic()
+            key = self.ring(0).by_id.get(kid)
+        return key
+
+    def _load(self) -> KeyRing:
+        rows = list(StoredKey.objects.filter(retired_at=None).order_by("activates_at", "created_at"))
+        known = {row.kid: key for row in rows if (key := self._keys.get(row.kid) or _open(row)) is not None}
+        self._keys = known
+        return KeyRing(
+            [RingEntry(known[row.kid], begin, end) for row, begin, end in _schedule(rows) if row.kid in known]
+        )
+
+
+def _open(row: StoredKey) -> SigningKey | None:
+    try:
+        return load_key(encryption.decrypt(row.private_key))
+    except encryption.Undecryptable:
+        log.warning("Signing key %s was encrypted under another SECRET_KEY; it is left out.", row.kid)
+        return None
+
+
+_stored = _StoredRing()

@@ -1,0 +1,55 @@
+"""What somebody may do, as the database has it at the moment a token is made."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from identity.clients.models import Client
+from identity.members.models import Membership
+from permissions import policy
+from permissions.principals import Kind
+from tenants.registry.models import Tenant
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Whose kind, in which tenant, with which scopes, and under which version of all that.
+
+    Attributes:
+        held: role ∩ kind of caller, or what a client was given ∩ kind of caller.
+    """
+
+    kind: Kind
+    held: frozenset[str]
+    role: str | None = None
+    version: int = 0
+    tenant: Tenant | None = None
+
+    @classmethod
+    def of_role(cls, kind: Kind, role: str | None, version: int, tenant: Tenant | None = None) -> Self:
+        """Return what a built-in role gives."""
+        return cls(kind, policy.granted(kind, role), role, version, tenant)
+
+    @classmethod
+    def of_person(cls, membership: Membership | None) -> Self:
+        """Return what a member may do in their tenant, or a person outside any."""
+        if membership is None:
+            return cls.of_role(Kind.PERSON, None, 0)
+        return cls.of_role(Kind.MEMBER, membership.role, membership.version, membership.tenant)
+
+    @classmethod
+    def of_client(cls, client: Client) -> Self:
+        """Return what a machine client may do."""
+        held = policy.narrow(policy.ceiling(Kind.CLIENT), client.scopes)
+        return cls(Kind.CLIENT, held, None, client.version, client.tenant)
+
+    @classmethod
+    def of_support(cls, tenant: Tenant) -> Self:
+        """Return what platform staff may do in a tenant that they look into."""
+        return cls.of_role(Kind.SUPPORT, None, 0, tenant)
+
+    def scopes(self, *requests: str) -> frozenset[str]:
+        """Return what is left of `held` after each of `requests` (space-separated; an empty one asks for all of it)."""
+        left = self.held
+        for request in requests:
+            left = policy.narrow(left, request.split())
+        return left

@@ -1,0 +1,61 @@
+"""``manage.py prune``: delete what has been over for long enough. For cron; it can be killed and run again."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from identity.clients.services import prune_secrets
+from identity.keys.services import prune_keys
+from identity.sessions.services import prune_families, prune_sessions
+
+
+class Command(BaseCommand):
+    help = "Delete ended sessions, idle refresh families, expired client secrets and spent keys, in small batches."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        days = settings.RETENTION.days
+        parser.add_argument("--keep-days", type=int, default=days, help=f"How long things are kept (default: {days}).")
+        parser.add_argument("--batch", type=int, default=1000, help="Rows in one transaction (default: 1000).")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        keep, batch = timedelta(days=options["keep_days"]), max(1, options["batch"])
+        steps: dict[str, Callable[[], int]] = {
+            "sessions": partial(prune_sessions, keep=keep, limit=batch),
+            "refresh families": partial(prune_families, keep=keep, limit=batch),
+            "client secrets": partial(prune_secrets, keep=keep, limit=batch),
+        }
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        console = Console(stderr=True)
+        deleted: dict[str, int] = {}
+        with Progress(*columns, console=console, disable=options["json"] or not console.is_terminal) as progress:
+            for name, step in steps.items():
+                task = progress.add_task(name, total=None)
+                deleted[name] = 0
+                for count in _batches(step, batch):
+                    deleted[name] += count
+                    progress.update(task, completed=deleted[name])
+                progress.update(task, total=max(deleted[name], 1), completed=max(deleted[name], 1))
+        deleted["keys"] = prune_keys(keep=keep)
+        if options["json"]:
+            self.stdout.write(json.dumps(deleted))
+        else:
+            self.stdout.write("Deleted " + ", ".join(f"{count} {name}" for name, count in deleted.items()) + ".")
+
+
+def _batches(step: Callable[[], int], batch: int) -> Iterator[int]:
+    """Yield how many rows each batch deleted, until one was not full."""
+    while True:
+        count = step()
+        yield count
+        if count < batch:
+            return
