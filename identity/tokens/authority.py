@@ -43,9 +43,9 @@ class Authority:
         return cls(Kind.CLIENT, held, None, client.version, client.tenant)
 
     @classmethod
-    def of_support(cls, tenant: Tenant) -> Self:
-        """Return what platform staff may do in a tenant that they look into."""
-        return cls.of_role(Kind.SUPPORT, None, 0, tenant)
+    def of_support(cls, tenant: Tenant, version: int) -> Self:
+        """Return what a member of the platform's staff, whose own version is given, may do in a tenant."""
+        return cls.of_role(Kind.SUPPORT, None, version, tenant)
 
     def scopes(self, *requests: str) -> frozenset[str]:
         """Return what is left of `held` after each of `requests` (space-separated; an empty one asks for all of it)."""

@@ -7,7 +7,9 @@ over, at the version that the token was made under, and the key that signed it w
 from collections.abc import Callable
 from uuid import UUID
 
-from django.db.models import BooleanField
+from django.apps import apps
+from django.conf import settings
+from django.db.models import BooleanField, Model
 from django.db.models.expressions import RawSQL
 from psycopg import sql
 
@@ -34,6 +36,8 @@ _SIGNED_IN_JOINS = sql.SQL(
 )
 _MEMBER = sql.SQL("member.status = {active} AND member.version = {version} AND {signed_in}")
 _MEMBER_JOINS = sql.SQL(" LEFT JOIN {members} member ON member.tenant_id = tenant.id AND member.user_id = {person_id}")
+_SUPPORT = sql.SQL("staff.is_active AND staff.version = {version} AND {signed_in}")
+_SUPPORT_JOINS = sql.SQL(" LEFT JOIN {staff} staff ON staff.user_id = {person_id}")
 _CLIENT = sql.SQL(
     "client.is_active AND client.version = {version} AND (client.expires_at IS NULL OR client.expires_at > now())"
 )
@@ -73,10 +77,14 @@ def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> No
     """The same for platform staff in support access.
 
     Raises:
-        InvalidToken: the tenant or the account is gone, or the access is over.
+        InvalidToken: the tenant or the account is gone, the access is over, or they are on the staff no longer, or as
+            something else.
         TenantSuspended: all is well but for the tenant itself.
     """
-    _check(claims, _SIGNED_IN, _session_joins(claims, sign_in, Api.SUPPORT), kid, enter)
+    condition = _SUPPORT.format(version=sql.Literal(claims.ver), signed_in=_SIGNED_IN)
+    staff = _table(apps.get_model(settings.STAFF_MODEL))
+    joins = _SUPPORT_JOINS.format(staff=staff, person_id=sql.Literal(claims.sub))
+    _check(claims, condition, joins + _session_joins(claims, sign_in, Api.SUPPORT), kid, enter)
 
 
 def check_session(claims: Claims, sign_in: SignIn, kid: str, api: Api) -> None:
@@ -117,5 +125,5 @@ def _session_joins(claims: Claims, sign_in: SignIn, api: Api) -> sql.Composable:
     )
 
 
-def _table(model: type[User | Membership | Session | Client]) -> sql.Identifier:
+def _table(model: type[Model]) -> sql.Identifier:
     return sql.Identifier(model._meta.db_table)

@@ -153,6 +153,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- People and tokens ------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
+STAFF_MODEL = "operators.Operator"  # whose rows support access stands on: user_id, is_active, version
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "identity.tokens.backends.BearerBackend",

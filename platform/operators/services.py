@@ -101,7 +101,7 @@ def start_support(
     access = SupportAccess.objects.create(
         tenant=tenant, operator=operator, session=session, reason=reason, ticket=ticket
     )
-    authority = Authority.of_support(tenant)
+    authority = Authority.of_support(tenant, operator.version)
     return access, mint_for_session(session, authority, authority.scopes(), lifetime=lifetime, actor=user_id)
 
 
