@@ -174,6 +174,19 @@ def test_a_key_that_no_secret_opens_is_left_out_and_told(
     assert call("nobody", "GET", "/health/ready").status_code == 200
 
 
+def test_an_older_key_does_not_sign_in_the_place_of_one_that_cannot_be_opened(db: None, settings: Any) -> None:
+    """Its tokens would outlive its place in the published set."""
+    first = active_kid()
+    old = settings.SECRET_KEY
+    settings.SECRET_KEY = "another secret"
+    services._create(timezone.now(), Algorithm.ES256)
+    settings.SECRET_KEY = old
+    selectors.forget()
+    assert selectors.find_key(first) is not None
+    with pytest.raises(ImproperlyConfigured):
+        active_kid()
+
+
 def test_keys_of_a_file_are_followed_when_it_changes(db: None, tmp_path: Path) -> None:
     """The first signs, all verify; a file that is gone is said in words, without what was in it."""
     file = tmp_path / "keys.pem"

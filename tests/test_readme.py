@@ -22,13 +22,18 @@ def test_the_tour_works_when_pasted(demo: dict[str, Any]) -> None:
     # Each answer on a line of its own: curl ends none.
     script = 'curl() { command curl "$@" && echo; }\n' + script
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    answers = [json.loads(line) for line in result.stdout.splitlines()]
-    me, projects, made, elsewhere, lacking, demoted, revoked, restored, tenant, theirs = answers
+    answers = [json.loads(line) for line in result.stdout.splitlines() if line]
+    me, projects, made, elsewhere, lacking, demoted, revoked, restored, *others, tenant, theirs = answers
+    page, introspected, keys, switched, sessions = others
     assert (me["email"], me["role"]) == ("member@acme.test", "member")
     assert {row["name"] for row in projects["results"]} >= {"Rocket skates", "Giant magnet"}
     assert made["name"] == "Anvil drop"
     assert elsewhere["code"] == "tenant_mismatch"
     assert (lacking["code"], lacking["scope"]) == ("insufficient_scope", "tenant:write")
     assert (demoted["role"], revoked["code"], restored["role"]) == ("viewer", "invalid_token", "member")
+    assert (len(page["results"]), introspected["active"], introspected["scope"]) == (1, True, "projects:read")
+    assert [key["alg"] for key in keys["keys"]] == ["ES256"]
+    assert (switched["tenant"], switched["role"]) == ("globex", "viewer")
+    assert [row["is_current"] for row in sessions["results"]] == [True]
     assert (tenant["slug"], tenant["status"]) == ("initech", "active")
     assert theirs["id"] == tenant["id"]

@@ -56,12 +56,13 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True)
 class RingEntry:
-    """A key and its time, in seconds since the epoch: it signs from `activates_at` until a younger one does, and is
+    """A key and its time, in seconds since the epoch: it signs from `activates_at` until it is `succeeded_at`, and is
     published until `expires_at`.
     """
 
     key: SigningKey
     activates_at: float
+    succeeded_at: float = math.inf
     expires_at: float = math.inf
 
 
@@ -79,8 +80,8 @@ class KeyRing:
             ImproperlyConfigured: none does.
         """
         now = time.time()
-        for entry in reversed(self.entries):
-            if entry.activates_at <= now:
+        for entry in self.entries:
+            if entry.activates_at <= now < entry.succeeded_at:
                 return entry.key
         raise ImproperlyConfigured("There is no signing key: run `manage.py signing_keys rotate --now`.")
 

@@ -65,18 +65,17 @@ def stored_keys() -> list[tuple[StoredKey, KeyState]]:
     """Return every key in the database with its state, the newest first."""
     rows = list(StoredKey.objects.order_by("activates_at", "created_at"))
     now = time.time()
-    entries = {row.kid: (activates, expires) for row, activates, expires in _schedule(rows)}
-    active = max((begin for begin, _ in entries.values() if begin <= now), default=-math.inf)
+    times = {row.kid: time for row, *time in _schedule(rows)}
 
     def state(row: StoredKey) -> KeyState:
         if row.retired_at is not None:
             return KeyState.RETIRED
-        begin, end = entries[row.kid]
-        if begin > now:
+        activates_at, succeeded_at, expires_at = times[row.kid]
+        if now < activates_at:
             return KeyState.PENDING
-        if begin == active:
+        if now < succeeded_at:
             return KeyState.ACTIVE
-        return KeyState.RETIRING if end > now else KeyState.SPENT
+        return KeyState.RETIRING if now < expires_at else KeyState.SPENT
 
     return [(row, state(row)) for row in reversed(rows)]
 
@@ -106,13 +105,15 @@ def _read_file(file: Path, _changed: int) -> KeyRing:
     return ring_of(split_pems(file.read_text()))
 
 
-def _schedule(rows: Sequence[StoredKey]) -> Iterator[tuple[StoredKey, float, float]]:
-    """Yield the rows that were not retired, each with when it begins to sign and when its last token is dead."""
+def _schedule(rows: Sequence[StoredKey]) -> Iterator[tuple[StoredKey, float, float, float]]:
+    """Yield the rows that were not retired, each with when it begins to sign, when the next one does, and when its last
+    token is dead.
+    """
     live = [row for row in rows if row.retired_at is None]
-    begins = [row.activates_at.timestamp() for row in live]
+    times = [*(row.activates_at.timestamp() for row in live), math.inf]
     grace = settings.LONGEST_LIFETIME.total_seconds() + _LEEWAY_SECONDS
-    ends = [later + grace for _, later in pairwise(begins)] + [math.inf]
-    yield from zip(live, begins, ends, strict=False)
+    for row, (activates_at, succeeded_at) in zip(live, pairwise(times), strict=True):
+        yield row, activates_at, succeeded_at, succeeded_at + grace
 
 
 class _StoredRing:
@@ -148,9 +149,7 @@ class _StoredRing:
         rows = list(StoredKey.objects.filter(retired_at=None).order_by("activates_at", "created_at"))
         known = {row.kid: key for row in rows if (key := self._keys.get(row.kid) or _open(row)) is not None}
         self._keys = known
-        return KeyRing(
-            [RingEntry(known[row.kid], begin, end) for row, begin, end in _schedule(rows) if row.kid in known]
-        )
+        return KeyRing([RingEntry(known[row.kid], *times) for row, *times in _schedule(rows) if row.kid in known])
 
 
 def _open(row: StoredKey) -> SigningKey | None:
