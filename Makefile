@@ -15,7 +15,7 @@ help: ## Show what there is
 demo: $(VENV)/demo.stamp ## Serve the demo (PORT=8000, DATA_DIR=.data); Ctrl-C stops it
 	@exec $(BIN)/python manage.py demo
 
-test: $(VENV)/test.stamp lint ## Everything CI runs: lint, types, contracts, checks, tests
+test: $(VENV)/test.stamp $(VENV)/node.stamp lint ## Everything CI runs: lint, types, contracts, checks, tests
 	@echo "== deployment checks (production settings)"
 	@BIN=$(BIN) sh tests/check_deploy.sh
 	@echo "== OpenAPI documents are up to date"
@@ -58,4 +58,11 @@ $(VENV)/demo.stamp: requirements.txt platform/requirements-demo.txt | $(VENV)/bi
 $(VENV)/test.stamp: tests/requirements.txt $(VENV)/demo.stamp
 	@echo "== installing test requirements"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/node.stamp: tests/clients/package.json tests/clients/package-lock.json $(VENV)/test.stamp
+	@echo "== installing the tests' Node packages"
+	@mkdir -p $(VENV)/clients
+	@cp tests/clients/package.json tests/clients/package-lock.json $(VENV)/clients
+	@$(BIN)/npm ci --prefix $(VENV)/clients --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	@touch $@

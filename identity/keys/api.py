@@ -43,7 +43,7 @@ class JwksView(APIView):
         """The keys that verify access tokens: future, present and past signers. Keep them for as long as
         `Cache-Control` says, and look again when a token names a `kid` that is not among them.
         """
-        keys = {"keys": [dict(key.public_jwk) for key in selectors.key_ring().published()]}
+        keys = {"keys": [dict(key.public_jwk) for key in selectors.published_keys()]}
         tag = f'"{hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:32]}"'
         headers = {"Cache-Control": f"public, max-age={MAX_AGE_SECONDS}", "ETag": tag}
         if request.headers.get("If-None-Match") == tag:

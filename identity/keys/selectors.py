@@ -5,7 +5,8 @@ again when it changes), or else the database. Only keys in the database can be r
 
 With keys in the database, verifying asks nothing: a key that signs was published long before, a new ``kid`` is looked
 up when it is first met, and whether a key was retired is asked by the statement that checks the token's claims
-(``is_usable``, ``usable_condition``). Signing and publishing use a ring at most a few seconds old.
+(``usable_condition``). Signing uses a ring at most a second old; what is published is read each time, because another
+process may sign with a key that this one has never met.
 """
 
 import logging
@@ -26,7 +27,7 @@ from identity.keys.models import StoredKey
 from identity.keys.pem import split_pems
 from identity.keys.ring import KeyRing, KeyState, RingEntry, SigningKey, load_key, ring_of
 
-_REFRESH_SECONDS = 5.0  # how old the ring that signs may be
+_REFRESH_SECONDS = 1.0  # how old the ring that signs may be
 _MISS_SECONDS = 1.0  # how often an unknown kid may make us look: forged ones come in any number
 _LEEWAY_SECONDS = 60.0  # between our clocks, on top of the longest life of a token
 
@@ -39,12 +40,17 @@ def in_database() -> bool:
 
 
 def key_ring() -> KeyRing:
-    """Return the ring to sign with and to publish.
+    """Return the ring to sign with.
 
     Raises:
         ImproperlyConfigured: a key is no private key that we can use.
     """
     return _stored.ring(_REFRESH_SECONDS) if in_database() else _configured()
+
+
+def published_keys() -> list[SigningKey]:
+    """Return the keys that whoever verifies our tokens has to know at this moment."""
+    return (_stored.ring(0) if in_database() else _configured()).published()
 
 
 def find_key(kid: str) -> SigningKey | None:

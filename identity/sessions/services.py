@@ -86,7 +86,9 @@ def rotate(*, text: str, api: Api) -> tuple[RefreshFamily, RefreshToken] | None:
     committed.
     """
     presented = _parse(text)
-    family = presented and _live_families(api).select_for_update(of=("self",)).filter(pk=presented.family_id).first()
+    # The session is held too: who waits for the family must not go on with a session that ended meanwhile.
+    held = _live_families(api).select_for_update(of=("self", "session"), no_key=True)
+    family = presented and held.filter(pk=presented.family_id).first()
     if not presented or not family or not presented.is_genuine(family.secret):
         return None
     now = timezone.now()
