@@ -1,7 +1,7 @@
 """What the stock stack (django-tenants, simplejwt and DRF as their documentation says) gets wrong, and we do not.
 
-Each test names the hazard; each would fail on that stack. S2 to S5 are in ``test_accounts_and_tokens.py``, S13 to S15
-in ``test_forged_tokens.py``.
+Each test names the hazard; each would fail on that stack. S2 to S5 are in ``test_accounts_and_tokens.py``, S13 is in
+``test_token_kinds.py``, S14 and S15 in ``test_forged_tokens.py``.
 """
 
 import os

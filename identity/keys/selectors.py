@@ -67,6 +67,11 @@ def usable_condition(kid: str) -> sql.Composable:
     )
 
 
+def is_usable(kid: str) -> bool:
+    """Tell whether a key that verified a token has not been retired since."""
+    return not in_database() or StoredKey.objects.filter(pk=kid, retired_at=None).exists()
+
+
 def stored_keys() -> list[tuple[StoredKey, KeyState]]:
     """Return every key in the database with its state, the newest first."""
     rows = list(StoredKey.objects.order_by("activates_at", "created_at"))

@@ -35,11 +35,13 @@ class Session(models.Model):
     Attributes:
         scope: the scopes asked for at sign-in, space-separated; empty when none in particular. No token of the session
             holds more, in whichever tenant.
+        tenant: of support access, the one tenant that it opens.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     api = models.CharField(max_length=16, choices=Api)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, related_name="+")
     scope = models.TextField(blank=True)
     methods = models.JSONField(help_text="How the person proved who they are: RFC 8176 names.")
     authenticated_at = models.DateTimeField()

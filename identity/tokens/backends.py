@@ -15,6 +15,7 @@ from identity.tokens.claims import Claims
 from identity.tokens.errors import InvalidToken
 from identity.tokens.liveness import Enter
 from identity.tokens.tokens import AccessToken, TenantAccessToken
+from permissions import policy
 from permissions.principals import Kind, Principal
 from tenants.context.entry import Entry, Guard, look
 from tenants.context.middleware import enter_for_request
@@ -72,20 +73,22 @@ class BearerBackend(BaseBackend):
     def check(self, token: AccessToken, enter: Enter) -> Kind:
         """Refuse a token whose claims are no longer true, and return the kind of caller they make.
 
-        Which claims are there says which kind it is; what each kind stands on is looked up, so none passes for another.
+        Which claims are there says which kind it is, and a claim that the kind does not have is refused. What each kind
+        stands on is looked up, so none passes for another.
         """
         claims, kid = token.claims, token.kid
+        kind = claims.kind
+        if kind is None or not claims.scope <= policy.ceiling(kind):
+            raise InvalidToken
         if claims.sign_in is None:
             liveness.check_client(claims, kid, enter)
-            return Kind.CLIENT
-        if claims.act is not None:
+        elif kind is Kind.SUPPORT:
             liveness.check_support(claims, claims.sign_in, kid, enter)
-            return Kind.SUPPORT
-        if claims.tenant_id is None:
+        elif kind is Kind.PERSON:
             liveness.check_session(claims, claims.sign_in, kid, Api.TENANT)
-            return Kind.PERSON
-        liveness.check_member(claims, claims.sign_in, kid, enter)
-        return Kind.MEMBER
+        else:
+            liveness.check_member(claims, claims.sign_in, kid, enter)
+        return kind
 
     def read(self, raw: str) -> AccessToken:
         """Return a token that we issued for this API and that has not expired; whether it is still true is not asked.

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
+from permissions.principals import Kind
+
 T = TypeVar("T")
 _LARGEST_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: what every JSON reader agrees on
 
@@ -47,6 +49,20 @@ class Claims:
     tenant: str | None = None  # ours: the tenant's slug, for people
     tenant_id: UUID | None = None  # ours: the tenant; this one is enforced
     act: UUID | None = None  # RFC 8693 section 4.1: the member of staff who is really acting, in support access
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of caller whose token for the tenant API has exactly these claims; None when no kind's has."""
+        machine = self.sign_in is None and self.client_id == str(self.sub)
+        in_tenant = self.tenant_id is not None and self.tenant is not None
+        shapes = {
+            Kind.CLIENT: machine and in_tenant and self.act is None and self.role is None,
+            Kind.SUPPORT: bool(self.sign_in) and in_tenant and self.act == self.sub and self.role is None,
+            Kind.MEMBER: bool(self.sign_in) and in_tenant and self.act is None and self.role is not None,
+            Kind.PERSON: bool(self.sign_in)
+            and (self.tenant_id, self.tenant, self.role, self.act, self.ver) == (None, None, None, None, 0),
+        }
+        return next((kind for kind, fits in shapes.items() if fits), None)
 
     def to_payload(self) -> dict[str, Any]:
         """Return the JWT payload; absent claims are left out."""

@@ -36,7 +36,7 @@ _SIGNED_IN_JOINS = sql.SQL(
 )
 _MEMBER = sql.SQL("member.status = {active} AND member.version = {version} AND {signed_in}")
 _MEMBER_JOINS = sql.SQL(" LEFT JOIN {members} member ON member.tenant_id = tenant.id AND member.user_id = {person_id}")
-_SUPPORT = sql.SQL("staff.is_active AND staff.version = {version} AND {signed_in}")
+_SUPPORT = sql.SQL("session.tenant_id = tenant.id AND staff.is_active AND staff.version = {version} AND {signed_in}")
 _SUPPORT_JOINS = sql.SQL(" LEFT JOIN {staff} staff ON staff.user_id = {person_id}")
 _CLIENT = sql.SQL(
     "client.is_active AND client.version = {version} AND (client.expires_at IS NULL OR client.expires_at > now())"

@@ -15,4 +15,6 @@ max_requests_jitter = 2_000
 limit_request_line = 8190
 limit_request_field_size = 8190
 control_socket_disable = True  # it would listen in the home directory
+# Neither query strings nor referrers nor Basic credentials: they hold what people paste.
+access_log_format = '%(h)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(b)s %(M)sms'
 accesslog = "-" if os.environ.get("ACCESS_LOG") else None

@@ -18,7 +18,7 @@ class OperatorBearerBackend(BearerBackend):
 
     def check(self, token: AccessToken, enter: Enter) -> Kind:
         claims = token.claims
-        if claims.sign_in is None:
+        if claims.sign_in is None or claims.act is not None or claims.tenant_id is not None:
             raise InvalidToken
         liveness.check_session(claims, claims.sign_in, token.kid, Api.OPERATOR)
         operator = selectors.active_operator(claims.sub)

@@ -94,15 +94,14 @@ def start_support(
     operator = selectors.active_operator(user_id)
     if operator is None:
         raise InvalidToken
-    lifetime = settings.SUPPORT_LIFETIME
-    session = sessions.start_session(
-        user_id=user_id, api=Api.SUPPORT, methods=methods, device=device, lifetime=lifetime
-    )
+    session = sessions.start_support_session(user_id=user_id, tenant_id=tenant_id, methods=methods, device=device)
     access = SupportAccess.objects.create(
         tenant=tenant, operator=operator, session=session, reason=reason, ticket=ticket
     )
     authority = Authority.of_support(tenant, operator.version)
-    return access, mint_for_session(session, authority, authority.scopes(), lifetime=lifetime, actor=user_id)
+    return access, mint_for_session(
+        session, authority, authority.scopes(), lifetime=settings.SUPPORT_LIFETIME, actor=user_id
+    )
 
 
 @transaction.atomic

@@ -1,0 +1,35 @@
+"""What goes into logs, and what does not."""
+
+import logging
+import traceback
+from types import TracebackType
+
+
+class SecretsKeptFormatter(logging.Formatter):
+    """A formatter whose tracebacks say where and what kind of error, and not what the error says.
+
+    The message of an exception may quote what somebody sent: a password, a token. The same holds for its causes.
+    """
+
+    def formatException(  # noqa: N802 -- logging's
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
+    ) -> str:
+        """Return the traceback: the frames, and the type of each exception in the chain."""
+        if ei[1] is None:
+            return ""
+        lines = []
+        for error in _chain(ei[1]):
+            lines += ["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)]
+            lines += [f"{type(error).__module__}.{type(error).__qualname__}\n"]
+        return "".join(lines).rstrip()
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an exception after those that led to it, each once."""
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return found[::-1]
