@@ -3,11 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connection
+from django.db import connection, connections
 from psycopg import sql
 
 from tenants.lifecycle import services
 from tenants.registry.models import Tenant
+from tenants.wall.roles import drop_tenant_role
+
+
+def urls() -> dict[str, str]:
+    """The environment in which another process works on this run's database."""
+    url = "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}"
+    names = {"DATABASE_URL": "default", "DATABASE_OWNER_URL": "owner"}
+    return {name: url.format(**connections[alias].settings_dict) for name, alias in names.items()}
 
 
 def schemas() -> set[str]:
@@ -19,16 +27,22 @@ def schemas() -> set[str]:
 
 @contextmanager
 def provisioned(slug: str) -> Iterator[Tenant]:
-    """A new tenant, committed; its rows and its schema are gone afterwards."""
+    """A new tenant, committed; its rows, its schema and its role are gone afterwards."""
     tenant = services.provision(name=slug.title(), slug=slug)
     try:
         yield tenant
     finally:
-        Tenant.objects.filter(pk=tenant.pk).delete()
-        drop_schema(tenant.schema_name)
+        remove(tenant)
+
+
+def remove(tenant: Tenant) -> None:
+    """Remove all of a tenant for good."""
+    Tenant.objects.using("owner").filter(pk=tenant.pk).delete()
+    drop_schema(tenant.schema_name)
 
 
 def drop_schema(name: str) -> None:
-    """Remove a tenant's tables for good."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+    """Remove a tenant's tables and its role for good."""
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+        cursor.execute(drop_tenant_role(name))

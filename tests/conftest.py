@@ -6,30 +6,38 @@ threads use ``unwrapped`` and make what they change themselves.
 
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
 from django.conf import settings
-from django.db import connection, connections
+from django.core.management import call_command
+from django.db import connection, connections, transaction
+from psycopg import sql
 from rest_framework.test import APIClient
 
 from config import demo
-from config.demo_data import OPERATOR_EMAIL, PASSWORD
+from config.demo_data import OPERATOR_EMAIL, PASSWORD, TENANTS
 from config.embedded_postgres import EmbeddedPostgres
 from config.environment import database
 from identity.clients import services as clients
 from identity.keys import selectors as keys
 from tenants.registry.models import Tenant
 from tenants.routing import directory
+from tests.committed import remove
 
 pytest_plugins = ["tests.running_demo"]
 
 Call = Callable[..., Any]
 
+TEST_DATABASE = "test_tenantry"
+APP_ROLE = "tenantry_test_app"
 ACME, GLOBEX, API_HOST = "acme.localhost", "globex.localhost", "localhost"
 
 
@@ -57,13 +65,22 @@ CLIENT_SCOPES = ["members:read", "projects:write", "tasks:write", "tenant:read"]
 
 
 @pytest.fixture(scope="session")
-def postgres_url(data_dir: None) -> Iterator[str]:
-    """The server to test against: DATABASE_URL's, else an embedded one of this run's own."""
-    if os.environ.get("DATABASE_URL"):
-        yield os.environ["DATABASE_URL"]
+def database_urls(data_dir: None) -> Iterator[dict[str, str]]:
+    """The server to test against, as both roles: DATABASE_URL's, else an embedded one of this run's own.
+
+    DATABASE_URL logs in as somebody who may create roles and databases, and who becomes the owner.
+    """
+    owner = os.environ.get("DATABASE_URL")
+    if not owner:
+        with EmbeddedPostgres(settings.DATA_DIR, durable=False) as server:
+            yield {"owner": server.url, "default": server.app_url}
         return
-    with EmbeddedPostgres(settings.DATA_DIR, durable=False) as server:
-        yield server.url
+    password = secrets.token_urlsafe(16)
+    with psycopg.connect(owner, autocommit=True) as admin:
+        names = {"role": sql.Identifier(APP_ROLE), "password": sql.Literal(password)}
+        admin.execute(sql.SQL("CREATE ROLE {role} LOGIN NOINHERIT PASSWORD {password}").format(**names))
+        yield {"owner": owner, "default": re.sub("//[^@/]+@", f"//{APP_ROLE}:{password}@", owner)}
+        admin.execute(sql.SQL("DROP ROLE {role}").format(**names))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,18 +92,48 @@ def data_dir() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(postgres_url: str) -> None:
-    """Point Django at the server before the test database is made."""
-    connections["default"].settings_dict.update(
-        database(postgres_url) | {"ENGINE": settings.DATABASES["default"]["ENGINE"]}
-    )
-
-
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Seed both tenants once; every test begins with exactly this."""
-    with django_db_blocker.unblock():
+def django_db_setup(database_urls: dict[str, str], django_db_blocker: Any) -> Iterator[None]:
+    """A database of this run's own, owned and served by two roles as in production, and both tenants in it once; every
+    test begins with exactly this.
+    """
+    name = {"name": sql.Identifier(TEST_DATABASE)}
+    with psycopg.connect(database_urls["owner"], autocommit=True) as admin, django_db_blocker.unblock():
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {name}").format(**name))
+        admin.execute(sql.SQL("CREATE DATABASE {name}").format(**name))
+        for alias, url in database_urls.items():
+            settings_dict = connections[alias].settings_dict
+            settings_dict.update(database(url) | {"ENGINE": settings_dict["ENGINE"], "NAME": TEST_DATABASE})
+        call_command("migrate_platform", verbosity=0)
         demo.seed()
+        yield
+        for tenant in Tenant.objects.all():
+            remove(tenant)
+        connections.close_all()
+        connection.close_pool()
+        admin.execute(sql.SQL("DROP DATABASE {name}").format(**name))  # fails if something is still connected
+
+
+@pytest.fixture
+def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database, in a transaction of the app's that is rolled back. The owner's is another connection, whose work is
+    committed: see ``_only_the_seeds``.
+    """
+    with django_db_blocker.unblock():
+        with transaction.atomic():
+            yield
+            transaction.set_rollback(True)
+        connection.close()
+
+
+@pytest.fixture(autouse=True)
+def _only_the_seeds(django_db_blocker: Any) -> Iterator[None]:
+    """Remove the tenants that a test made; after its own transaction, which may hold them."""
+    yield
+    if connections["owner"].connection is not None:
+        with django_db_blocker.unblock():
+            for tenant in Tenant.objects.using("owner").exclude(slug__in=TENANTS):
+                remove(tenant)
+            connections["owner"].close()
 
 
 @pytest.fixture(scope="session")
@@ -158,7 +205,7 @@ def unwrapped(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The database without a test's own transaction around it: contexts are real transactions."""
     with django_db_blocker.unblock():
         yield
-        connection.close()
+        connections.close_all()
 
 
 @pytest.fixture
@@ -167,6 +214,7 @@ def call(db: None, tokens: dict[str, dict[str, Any]]) -> Call:
 
     `data` is sent as JSON, or as it is when it is bytes; further keywords go into the WSGI environment.
     """
+    client = APIClient(raise_request_exception=False)  # one for all calls: each loads the middleware anew
 
     def call(
         actor: str,
@@ -182,7 +230,6 @@ def call(db: None, tokens: dict[str, dict[str, Any]]) -> Call:
         if actor in tokens:
             headers["HTTP_AUTHORIZATION"] = f"Bearer {tokens[actor]['access_token']}"
         body = {} if data is None else {"data": data if isinstance(data, bytes) else json.dumps(data).encode()}
-        client = APIClient(raise_request_exception=False)
         return client.generic(method, path, content_type=content_type, **body, **(headers | extra))
 
     return call

@@ -13,11 +13,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
-
-from django.db import connection
 
 from config.processes import die_with_parent
+from tests.committed import urls
 from tests.running_demo import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -85,11 +83,9 @@ def _server(port: int, threads: int) -> Iterator[_Server]:
 
 def _environment(port: int, threads: int) -> dict[str, str]:
     """What a server has to know; it is not measured for coverage, which would only slow the traffic down."""
-    settings = connection.settings_dict
-    user, password = (quote(settings[name], safe="") for name in ("USER", "PASSWORD"))
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return inherited | {
-        "DATABASE_URL": f"postgresql://{user}:{password}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}",
+        **urls(),
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
         "BIND": f"127.0.0.1:{port}",

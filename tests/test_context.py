@@ -3,12 +3,13 @@
 import contextlib
 import threading
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.apps import apps
 from django.core.checks import run_checks
-from django.db import OperationalError, ProgrammingError, connection, models, transaction
+from django.db import OperationalError, ProgrammingError, connection, connections, models, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext, isolate_apps
 from rest_framework.test import APIClient
@@ -22,8 +23,8 @@ from tenants.registry.models import Tenant
 from tests.conftest import ACME, CAST, sign_in
 
 
-def search_path() -> str:
-    with connection.cursor() as cursor:
+def search_path(opened: Any = connection) -> str:
+    with opened.cursor() as cursor:
         cursor.execute("SHOW search_path")
         row = cursor.fetchone()
     return str(row[0])
@@ -213,9 +214,10 @@ def test_a_new_thread_is_in_no_tenant(acme: Tenant) -> None:
 
 def test_maintenance_sees_the_schema_alone(acme: Tenant) -> None:
     with maintain(acme):
-        assert search_path() == acme.schema_name
-        assert "projects_project" in connection.introspection.table_names()
-        assert "accounts_user" not in connection.introspection.table_names()
+        assert search_path(connections["owner"]) == acme.schema_name
+        tables = connections["owner"].introspection.table_names()
+        assert "projects_project" in tables
+        assert "accounts_user" not in tables
     assert not in_tenant()
 
 

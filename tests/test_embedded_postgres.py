@@ -38,7 +38,8 @@ def test_data_survives_a_stop_and_the_role_is_no_superuser(folder: Path) -> None
     with EmbeddedPostgres(folder, durable=False) as server:
         first = server.url
         ask(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
-        assert ask(server.url, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
+        for url in (server.url, server.app_url):
+            assert ask(url, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
         assert ask(server.url, "SHOW listen_addresses") == "127.0.0.1"
     with pytest.raises(psycopg.OperationalError):
         ask(first, "SELECT 1")

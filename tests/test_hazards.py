@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, connections, transaction
 from django_tenants.utils import schema_context, tenant_context
 
 from examples.projects.models import Project
@@ -24,6 +24,7 @@ from identity.accounts.models import User
 from tenants.context.entry import enter, maintain
 from tenants.registry import names
 from tenants.registry.models import Tenant
+from tests import committed
 from tests.committed import provisioned, schemas
 from tests.conftest import API_HOST, GLOBEX, Call
 
@@ -155,10 +156,8 @@ def test_s10_a_killed_provisioning_leaves_nothing(unwrapped: None) -> None:
         DatabaseSchemaEditor.create_model = die_after
         services.provision(name="Half", slug="half-made")
     """
-    settings_dict = connection.settings_dict
-    url = "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**settings_dict)
     environment = os.environ | {
-        "DATABASE_URL": url,
+        **committed.urls(),
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
     }
@@ -173,7 +172,7 @@ def test_s11_one_tenant_that_cannot_migrate_stops_no_other(unwrapped: None) -> N
     """Stock: every tenant after the bad one stays behind, and no report says which."""
     with provisioned("before-it") as before, provisioned("broken") as broken, provisioned("after-it") as after:
         for tenant in (before, broken, after):
-            with maintain(tenant), connection.cursor() as cursor:
+            with maintain(tenant), connections["owner"].cursor() as cursor:
                 cursor.execute("DELETE FROM django_migrations WHERE app = 'projects'")
                 if tenant is not broken:
                     cursor.execute("DROP TABLE projects_task, projects_project")

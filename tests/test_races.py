@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connections
 from rest_framework.test import APIClient
 
 from config import environment
@@ -43,7 +43,7 @@ def at_once(jobs: list[Callable[[], Any]]) -> list[Any]:
             start.wait()
             return job()
         finally:
-            connection.close()
+            connections.close_all()
 
     with ThreadPoolExecutor(len(jobs)) as pool:
         return list(pool.map(run, jobs))

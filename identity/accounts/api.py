@@ -114,6 +114,7 @@ class PasswordChangeView(APIView):
 class MeView(APIView):
     """The caller's own account."""
 
+    enters_tenant = False
     scopes = {"GET": Scope.PROFILE_READ}
 
     @extend_schema(operation_id="me_retrieve", summary="See oneself", responses=MeSerializer)

@@ -7,6 +7,8 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower
 
+from tenants.wall.openings import closed
+
 
 def normalize_email(email: str) -> str:
     """Return an address as it is stored and looked up: one account per address, whatever its capitals."""
@@ -18,6 +20,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=normalize_email(username or ""))
 
 
+@closed  # but for what identity.members opens of its members
 class User(AbstractBaseUser):
     """A person, known to the whole platform by one address; what they may do is in their memberships."""
 

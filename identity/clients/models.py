@@ -1,13 +1,35 @@
 """Machine clients: programs that call a tenant's API in their own name."""
 
 import uuid
+from typing import ClassVar
 
 from django.db import models
 
 from permissions.versions import first_version
 from tenants.registry.models import Tenant
+from tenants.wall.openings import THIS_TENANT, opened
+
+_CLIENT_COLUMNS = [
+    "id",
+    "tenant_id",
+    "name",
+    "scope",
+    "is_active",
+    "version",
+    "expires_at",
+    "created_by",
+    "created_at",
+    "last_used_at",
+]
 
 
+@opened(
+    rows=f"tenant_id = {THIS_TENANT}",
+    select=_CLIENT_COLUMNS,
+    insert=_CLIENT_COLUMNS,
+    update=["name", "scope", "is_active", "version", "expires_at"],
+    delete=True,
+)
 class Client(models.Model):
     """A program of one tenant. It belongs to the tenant and not to whoever made it, and no role is behind its scopes:
     they change only when somebody changes them here.
@@ -42,6 +64,22 @@ class Client(models.Model):
         return self.scope.split()
 
 
+class SecretManager(models.Manager["ClientSecret"]):
+    """Secrets without their digest, which nobody inside a tenant may read. Who checks one says ``defer(None)``."""
+
+    def get_queryset(self) -> models.QuerySet["ClientSecret"]:
+        return super().get_queryset().defer("digest")
+
+
+_SECRET_COLUMNS = ["id", "client_id", "hint", "expires_at", "created_at", "last_used_at"]
+
+
+@opened(
+    rows="EXISTS (SELECT FROM clients_client client WHERE client.id = {table}.client_id)",
+    select=_SECRET_COLUMNS,
+    insert=[*_SECRET_COLUMNS, "digest"],
+    delete=True,
+)
 class ClientSecret(models.Model):
     """A secret of a client; two may be live, so that one can be replaced without a gap.
 
@@ -58,7 +96,10 @@ class ClientSecret(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True)
 
+    objects: ClassVar[SecretManager] = SecretManager()
+
     class Meta:
+        base_manager_name = "objects"
         indexes = [
             models.Index(fields=["expires_at"], condition=models.Q(expires_at__isnull=False), name="secret_expires_idx")
         ]

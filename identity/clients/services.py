@@ -121,7 +121,7 @@ def revoke_tokens(*, client_id: UUID) -> None:
 
 def authenticate(*, client_id: UUID, secret: str) -> Client | None:
     """Return the client with this secret, with its tenant, if both are good now; None says nothing about why not."""
-    rows = list(_live_secrets(client_id).select_related("client__tenant"))
+    rows = list(_live_secrets(client_id).defer(None).select_related("client__tenant"))
     digest = _digest(secret)
     found = [row for row in rows if hmac.compare_digest(bytes(row.digest), digest)]
     if not found or not found[0].client.is_active:

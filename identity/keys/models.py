@@ -3,8 +3,10 @@
 from django.db import models
 
 from identity.keys.ring import Algorithm
+from tenants.wall.openings import closed
 
 
+@closed
 class StoredKey(models.Model):
     """A signing key, encrypted at rest; see ``encryption``.
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connections, router, transaction
 from django.utils import timezone
 
 from identity.keys import encryption, selectors
@@ -91,16 +91,16 @@ def prune_keys(*, keep: timedelta) -> int:
     return deleted
 
 
-def ensure_key_after_migrating(**signal: Any) -> None:
+def ensure_key_after_migrating(*, using: str, **signal: Any) -> None:
     """Run ``ensure_key`` once the shared schema is migrated (a receiver of ``post_migrate``)."""
-    if StoredKey._meta.db_table in connection.introspection.table_names():
+    if StoredKey._meta.db_table in connections[using].introspection.table_names():
         ensure_key()
 
 
 def _lock() -> None:
     if not selectors.in_database():
         raise KeysNotInDatabase
-    with connection.cursor() as cursor:
+    with connections[router.db_for_write(StoredKey)].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 

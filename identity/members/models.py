@@ -8,6 +8,7 @@ from identity.accounts.models import User
 from permissions.roles import Role
 from permissions.versions import first_version
 from tenants.registry.models import Tenant
+from tenants.wall.openings import THIS_TENANT, opened
 
 ROLES = [(role.value, role.value.title()) for role in Role]
 
@@ -17,6 +18,12 @@ class MembershipStatus(models.TextChoices):
     SUSPENDED = "suspended"
 
 
+@opened(
+    rows=f"tenant_id = {THIS_TENANT}",
+    select=["id", "tenant_id", "user_id", "role", "status", "version", "joined_at", "last_used_at"],
+    update=["role", "status", "version"],
+    delete=True,
+)
 class Membership(models.Model):
     """One person in one tenant.
 
@@ -42,3 +49,10 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} in {self.tenant_id}"
+
+
+# Of people, a tenant reaches its own members, and never their password.
+opened(
+    rows="EXISTS (SELECT FROM members_membership member WHERE member.user_id = {table}.id)",
+    select=["id", "email", "name", "is_active"],
+)(User)

@@ -12,7 +12,13 @@ def members_of(tenant_id: UUID | None) -> QuerySet[Membership]:
     """Return the members of one tenant, with their accounts; outside any tenant there are none."""
     if tenant_id is None:
         return Membership.objects.none()
-    return Membership.objects.filter(tenant_id=tenant_id).select_related("user")
+    return with_person(Membership.objects.filter(tenant_id=tenant_id))
+
+
+def with_person(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
+    """Return memberships with what a tenant may know of each person: inside it, other columns are refused."""
+    own = (field.attname for field in Membership._meta.concrete_fields)
+    return memberships.select_related("user").only(*own, "user__email", "user__name")
 
 
 def memberships_of(user_id: UUID) -> QuerySet[Membership]:

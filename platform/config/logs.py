@@ -21,7 +21,8 @@ class SecretsKeptFormatter(logging.Formatter):
         lines = []
         for error in _chain(ei[1]):
             lines += ["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)]
-            lines += [f"{type(error).__module__}.{type(error).__qualname__}\n"]
+            state = getattr(error, "sqlstate", None)  # of Postgres: it says what was wrong without a value
+            lines += [f"{type(error).__module__}.{type(error).__qualname__}{f' (SQLSTATE {state})' if state else ''}\n"]
         return "".join(lines).rstrip()
 
 

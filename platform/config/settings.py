@@ -77,6 +77,7 @@ SHARED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "permissions",
+    "tenants.wall",
     "tenants.registry",
     "tenants.context",
     "tenants.routing",
@@ -128,13 +129,16 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 
-_url_file = DATA_DIR / "database-url"
+# The app serves as a role that owns nothing; what changes structure is done by the owner (see tenants/wall/roles.py).
 _database_url = env.str("DATABASE_URL", default="")
+_owner_url = env.str("DATABASE_OWNER_URL", default="")
 EMBEDDED_POSTGRES = IN_DEVELOPMENT and not _database_url
-if EMBEDDED_POSTGRES and _url_file.exists():
-    _database_url = _url_file.read_text().strip()
+DATABASE_URL_FILES = {"DATABASE_URL": DATA_DIR / "database-url", "DATABASE_OWNER_URL": DATA_DIR / "database-owner-url"}
+if EMBEDDED_POSTGRES and all(file.exists() for file in DATABASE_URL_FILES.values()):
+    _database_url, _owner_url = (file.read_text().strip() for file in DATABASE_URL_FILES.values())
 
 DATABASES = {
+    "owner": {**environment.database(_owner_url), "ENGINE": "tenants.context.backend"},
     "default": {
         **environment.database(_database_url),
         "ENGINE": "tenants.context.backend",
@@ -146,6 +150,14 @@ DATABASES = {
                 "max_lifetime": 600,
             },
         },
+    },
+}
+TENANT_DB_ALIAS = "owner"  # the connection on which django-tenants migrates
+TENANTS_ROLE = env.str("TENANTS_ROLE", default="tenantry_tenants")  # the group of all tenants' roles
+CACHES = {
+    "default": {
+        "BACKEND": "tenants.context.cache.TenantLocMemCache",
+        "KEY_FUNCTION": "tenants.context.cache.make_key",
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

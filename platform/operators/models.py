@@ -9,10 +9,12 @@ from identity.sessions.models import Session
 from permissions.roles import OperatorRole
 from permissions.versions import first_version
 from tenants.registry.models import Tenant
+from tenants.wall.openings import closed
 
 ROLES = [(role.value, role.value.title()) for role in OperatorRole]
 
 
+@closed
 class Operator(models.Model):
     """A person who works for the platform, and as what.
 
@@ -31,6 +33,7 @@ class Operator(models.Model):
         return str(self.user_id)
 
 
+@closed
 class SupportAccess(models.Model):
     """That a member of staff looks into a tenant: why, and under which session, which is where it ends."""
 

@@ -20,6 +20,7 @@ from operators.errors import UnknownOwner
 from operators.models import Operator, SupportAccess
 from permissions.principals import Kind
 from permissions.roles import OperatorRole, Role
+from tenants.context.ownership import as_owner
 from tenants.lifecycle import services as lifecycle
 from tenants.registry import selectors as registry
 from tenants.registry.models import Tenant
@@ -59,7 +60,6 @@ def refresh(*, text: str) -> IssuedTokens:
     return tokens.exchange(text=text, api=Api.OPERATOR, authority_of=_of_family)
 
 
-@transaction.atomic
 def create_tenant(*, name: str, slug: str, owner_email: str | None = None) -> Tenant:
     """Create a tenant, ready to use, and make an existing account its first owner if one is named.
 
@@ -68,12 +68,13 @@ def create_tenant(*, name: str, slug: str, owner_email: str | None = None) -> Te
         SlugTaken: another tenant has it.
         UnknownOwner: no account has the address.
     """
-    tenant = lifecycle.provision(name=name, slug=slug)
-    if owner_email is not None:
-        owner = accounts.user_by_email(owner_email)
-        if owner is None:
-            raise UnknownOwner
-        members.add_member(tenant_id=tenant.pk, user_id=owner.pk, role=Role.OWNER)
+    with as_owner():
+        tenant = lifecycle.provision(name=name, slug=slug)
+        if owner_email is not None:
+            owner = accounts.user_by_email(owner_email)
+            if owner is None:
+                raise UnknownOwner
+            members.add_member(tenant_id=tenant.pk, user_id=owner.pk, role=Role.OWNER)
     return tenant
 
 

@@ -1,8 +1,9 @@
 """The only ways into a tenant: ``enter`` for its data, ``maintain`` for its tables.
 
-A tenant context is a transaction. Entering costs one round trip, whatever is checked on the way in::
+A tenant context is a transaction, in which one works as the tenant's own role. Entering costs one round trip, whatever
+is checked on the way in::
 
-    BEGIN; SELECT <the tenant, what the guard wants to know, and the search path set for this transaction>
+    BEGIN; SELECT <the tenant, what the guard wants to know, search path and role set for this transaction>
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import connection as default_connection
-from django.db import transaction
+from django.db import connections, transaction
 from psycopg import sql
 
 from tenants.context.backend.base import DatabaseWrapper
-from tenants.context.errors import AlreadyInTenant, NoSuchTenant, OutsideTenant
+from tenants.context.errors import AlreadyInTenant, NoSuchSchema, NoSuchTenant, OutsideTenant
+from tenants.context.ownership import as_owner, current_alias
 from tenants.registry.models import Tenant
+from tenants.wall.roles import OWNER
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,12 @@ _LOOK = sql.SQL(
     "SELECT tenant.id, tenant.slug, tenant.schema_name, tenant.status {columns}"
     " FROM {tenant_table} tenant {joins} WHERE tenant.id = {tenant_id}"
 )
-_SET_PATH = sql.SQL("set_config('search_path', quote_ident(tenant.schema_name) || ', public', true)")
+# The role is named like the schema. Postgres takes both back when the transaction ends, however it does.
+_BECOME_TENANT = (
+    sql.SQL("set_config('search_path', quote_ident(tenant.schema_name) || ', public', true)"),
+    sql.SQL("set_config('role', tenant.schema_name, true)"),
+    sql.SQL("to_regnamespace(quote_ident(tenant.schema_name)) IS NOT NULL"),  # a path may lead nowhere without an error
+)
 _REF_COLUMNS = 4
 
 
@@ -63,24 +70,27 @@ class Entry:
 
 @contextmanager
 def enter(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Iterator[Entry]:
-    """Be inside a tenant for one transaction: its tables first, then the shared ones.
+    """Be inside a tenant for one transaction, as its role: its tables first, then what the wall opens of the shared.
 
     The transaction commits when the block ends and rolls back when it raises. Whether the tenant may be entered at all
     (its status, the caller's membership) is for the caller to decide from the Entry, by raising.
 
     Raises:
         NoSuchTenant: no tenant has this id.
+        NoSuchSchema: the tenant has no tables.
         AlreadyInTenant: one context is one tenant; leave the other first.
     """
     connection = _connection()
-    if connection.in_tenant:
+    if connection.in_tenant or connection.alias == OWNER:
         raise AlreadyInTenant("One context is one tenant: leave the other one first.")
-    statement = _compose(tenant_id, guard, _SET_PATH)
+    statement = _compose(tenant_id, guard, *_BECOME_TENANT)
     nested = connection.in_atomic_block
     with nullcontext() if nested else connection.opening(statement), transaction.atomic():
         row = _fetch(connection, statement) if nested else connection.take_opening_row()
         entry = _entry(tenant_id, guard, row)
-        with connection.as_tenant(entry.tenant), _restored_path(connection, nested=nested):
+        if row is not None and not row[-1]:
+            raise NoSuchSchema(entry.tenant.schema_name)
+        with connection.as_tenant(entry.tenant), _restored(connection, nested=nested):
             yield entry
 
 
@@ -95,18 +105,18 @@ def look(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Entry:
 
 @contextmanager
 def maintain(tenant: Tenant) -> Iterator[None]:
-    """Be inside a tenant's schema alone, for one transaction that creates or changes its tables.
+    """Be inside a tenant's schema alone, as its owner, for one transaction that creates or changes its tables.
 
     The shared schema is not on the path: a migration that looks for its tables must not find those of ``public``.
     """
-    connection = _connection()
-    if connection.in_tenant:
+    connection = cast("DatabaseWrapper", connections[OWNER])
+    if connection.in_tenant or in_tenant():
         raise AlreadyInTenant("One context is one tenant: leave the other one first.")
     nested = connection.in_atomic_block
-    with transaction.atomic():
+    with as_owner():
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('search_path', quote_ident(%s), true)", [tenant.schema_name])
-        with connection.as_tenant(tenant), _restored_path(connection, nested=nested):
+        with connection.as_tenant(tenant), _restored(connection, nested=nested):
             yield
 
 
@@ -128,16 +138,16 @@ def in_tenant() -> bool:
 
 
 @contextmanager
-def _restored_path(connection: DatabaseWrapper, *, nested: bool) -> Iterator[None]:
-    """Take a transaction that goes on afterwards back to ``public``; one that ends here needs no help."""
+def _restored(connection: DatabaseWrapper, *, nested: bool) -> Iterator[None]:
+    """Take a transaction that goes on afterwards back to ``public`` and its own role; one that ends needs no help."""
     yield
     if nested and not connection.needs_rollback:
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL search_path TO public")
+            cursor.execute("SET LOCAL ROLE NONE; SET LOCAL search_path TO public")
 
 
 def _connection() -> DatabaseWrapper:
-    return cast("DatabaseWrapper", default_connection)
+    return cast("DatabaseWrapper", connections[current_alias()])
 
 
 def _compose(tenant_id: UUID, guard: Guard, *last: sql.Composable) -> str:

@@ -9,5 +9,9 @@ class AlreadyInTenant(RuntimeError):
     """A tenant was entered from inside a tenant."""
 
 
+class NoSuchSchema(LookupError):
+    """The tenant to enter has a row, and no tables."""
+
+
 class NoSuchTenant(LookupError):
     """The tenant to enter does not exist."""

@@ -1,11 +1,12 @@
 """A tenant context as long as the request that entered it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from typing import cast
 from uuid import UUID
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
 from tenants.context.entry import UNGUARDED, Entry, Guard, enter, in_tenant
 
@@ -15,7 +16,8 @@ _ATTRIBUTE = "_tenant_context"
 class TenantContextMiddleware:
     """End the tenant context that authentication entered: commit after a success, roll back after any refusal.
 
-    Rendering happens inside it, and a commit that fails still becomes an error response instead of a broken promise.
+    Rendering happens inside it, and a commit that fails still becomes an error response instead of a broken promise. A
+    streamed response is made inside it too: there it ends with the stream, and is rolled back if the client goes away.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -27,7 +29,15 @@ class TenantContextMiddleware:
             response = self.get_response(request)
             if response.status_code >= 400 and in_tenant():
                 transaction.set_rollback(True)
+            if isinstance(response, StreamingHttpResponse) and not response.is_async and in_tenant():
+                content = cast("Iterable[bytes]", response.streaming_content)
+                response.streaming_content = _inside(stack.pop_all(), content)
             return response
+
+
+def _inside(context: ExitStack, content: Iterable[bytes]) -> Iterator[bytes]:
+    with context:
+        yield from content
 
 
 def enter_for_request(request: HttpRequest, tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Entry:

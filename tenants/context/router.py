@@ -5,11 +5,12 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, models
+from django.db import models
 from django_tenants.routers import TenantSyncRouter
 
 from tenants.context.entry import in_tenant
 from tenants.context.errors import OutsideTenant
+from tenants.context.ownership import current_alias
 
 
 @lru_cache(maxsize=1)
@@ -22,7 +23,9 @@ def tenant_app_labels() -> frozenset[str]:
 
 
 class TenantRouter(TenantSyncRouter):  # type: ignore[misc]  # django-tenants has no types
-    """django-tenants' router, which decides what is migrated where, and a gate in front of every tenant query."""
+    """django-tenants' router, which decides what is migrated where; a gate in front of every tenant query; and the
+    owner's connection while the owner is at work.
+    """
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
         return self._gate(model)
@@ -30,7 +33,11 @@ class TenantRouter(TenantSyncRouter):  # type: ignore[misc]  # django-tenants ha
     def db_for_write(self, model: type[models.Model], **hints: Any) -> str:
         return self._gate(model)
 
+    def allow_relation(self, obj1: models.Model, obj2: models.Model, **hints: Any) -> bool:
+        """Allow all: the two connections are two roles in one database."""
+        return True
+
     def _gate(self, model: type[models.Model]) -> str:
         if model._meta.app_label in tenant_app_labels() and not in_tenant():
             raise OutsideTenant(f"{model._meta.label} belongs to a tenant: enter one with tenants.context.enter().")
-        return DEFAULT_DB_ALIAS
+        return current_alias()

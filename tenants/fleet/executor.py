@@ -8,7 +8,9 @@ from django_tenants.migration_executors.base import MigrationExecutor, run_migra
 from django_tenants.utils import get_tenant_base_migrate_command_class
 
 from tenants.context.entry import maintain
+from tenants.context.ownership import routed_to_owner
 from tenants.registry import selectors
+from tenants.wall import services as wall
 
 
 class TransactionalExecutor(MigrationExecutor):  # type: ignore[misc]  # django-tenants has no types
@@ -23,14 +25,15 @@ class TransactionalExecutor(MigrationExecutor):  # type: ignore[misc]  # django-
             CommandError: some tenants could not be migrated; all others were, and the message names each failure.
         """
         failures: dict[str, Exception] = {}
-        for schema_name in list(tenants or ()):
-            if schema_name == self.PUBLIC_SCHEMA_NAME:
-                run_migrations(self.args, self.options, self.codename, schema_name)
-                continue
-            try:
-                self._migrate_tenant(schema_name)
-            except Exception as error:  # noqa: BLE001 -- one tenant's failure, whatever it is, is not the fleet's
-                failures[schema_name] = error
+        with routed_to_owner():
+            for schema_name in list(tenants or ()):
+                if schema_name == self.PUBLIC_SCHEMA_NAME:
+                    run_migrations(self.args, self.options, self.codename, schema_name)
+                    continue
+                try:
+                    self._migrate_tenant(schema_name)
+                except Exception as error:  # noqa: BLE001 -- one tenant's failure, whatever it is, is not the fleet's
+                    failures[schema_name] = error
         if failures:
             lines = (f"  {schema_name}: {error}" for schema_name, error in failures.items())
             raise CommandError("\n".join([f"{len(failures)} tenant(s) were not migrated:", *lines]))
@@ -38,6 +41,7 @@ class TransactionalExecutor(MigrationExecutor):  # type: ignore[misc]  # django-
     def _migrate_tenant(self, schema_name: str) -> None:
         with maintain(selectors.tenants().get(schema_name=schema_name)):
             get_tenant_base_migrate_command_class()().execute(*self.args, **self.options)
+            wall.build_tenant(schema_name=schema_name)
 
 
 def get_executor(codename: str | None = None) -> type[MigrationExecutor]:

@@ -9,6 +9,7 @@ from django.db import models
 from django_tenants.models import DomainMixin, TenantMixin
 
 from tenants.registry import names
+from tenants.wall.openings import THIS_TENANT, opened
 
 
 class TenantStatus(models.TextChoices):
@@ -16,6 +17,11 @@ class TenantStatus(models.TextChoices):
     SUSPENDED = "suspended"
 
 
+@opened(
+    rows="schema_name = current_user",
+    select=["id", "slug", "schema_name", "name", "status", "created_at", "updated_at"],
+    update=["name", "updated_at"],
+)
 class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
     """A customer: one schema, found by a slug that may change, by a schema name that never does."""
 
@@ -54,6 +60,7 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
         raise TypeError("Use tenants.context.enter().")
 
 
+@opened(rows=f"tenant_id = {THIS_TENANT}", select=["id", "tenant_id", "domain", "is_primary", "created_at"])
 class Domain(DomainMixin):  # type: ignore[misc]  # django-tenants has no types
     """A host name that leads to one tenant."""
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import router, transaction
 
 from tenants.registry.errors import SlugTaken
 from tenants.registry.models import Domain, Tenant, TenantStatus
@@ -30,7 +30,7 @@ def register_tenant(*, name: str, slug: str) -> Tenant:
         raise SlugTaken
     tenant: Tenant = Tenant.objects.create(name=name, slug=slug)
     Domain.objects.create(tenant=tenant, domain=domain, is_primary=True)
-    transaction.on_commit(partial(hosts_changed.send, sender=Tenant))
+    transaction.on_commit(partial(hosts_changed.send, sender=Tenant), using=router.db_for_write(Tenant))
     return tenant
 
 

@@ -10,10 +10,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql.introspection import DatabaseIntrospection
 from django.db.backends.utils import debug_transaction
 from django_tenants.postgresql_backend import base
 from django_tenants.utils import get_public_schema_name
+
+from tenants.wall.roles import APP
+
+# What must not be true of the role that serves, and why: each is a way around the wall.
+_FORBIDDEN = {
+    "is a superuser": "role.rolsuper",
+    "bypasses row-level security": "role.rolbypassrls",
+    "owns the tables, or may become their owner": (
+        "EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('public.registry_tenant')"
+        " AND pg_has_role(session_user, relowner, 'MEMBER'))"
+    ),
+}
+_EXAMINE = f"SELECT {', '.join(_FORBIDDEN.values())} FROM pg_roles role WHERE role.rolname = session_user"  # noqa: S608 -- constants
 
 
 class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-tenants has no types
@@ -21,6 +35,7 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-ten
 
     tenant: Any
     schema_name: str
+    _examined = False  # once in each process
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -28,6 +43,26 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-ten
         self.introspection = DatabaseIntrospection(self)
         self._opening: str | None = None
         self._opening_row: tuple[Any, ...] | None = None
+
+    def init_connection_state(self) -> None:
+        """Refuse to serve as a role that could reach past the wall.
+
+        Raises:
+            ImproperlyConfigured: the message says which role, and what is wrong with it.
+        """
+        super().init_connection_state()
+        if self.alias == APP and not DatabaseWrapper._examined:
+            with self.connection.cursor() as cursor:
+                row = cursor.execute(_EXAMINE).fetchone()
+            faults = [fault for fault, found in zip(_FORBIDDEN, row, strict=True) if found]
+            if faults:
+                role = self.settings_dict["USER"]
+                self.close()
+                raise ImproperlyConfigured(
+                    f"DATABASE_URL logs in as {role!r}, which {' and '.join(faults)}: tenants would not be behind the"
+                    " wall. Serve as a role that owns nothing; see README, 'Roles in the database'."
+                )
+            DatabaseWrapper._examined = True
 
     def _handle_search_path(self, cursor: Any = None) -> None:
         """Send nothing: the path is the transaction's, set once by ``tenants.context``."""

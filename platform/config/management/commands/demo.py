@@ -58,11 +58,14 @@ class Command(BaseCommand):
             with self._step("Starting PostgreSQL"):
                 server = EmbeddedPostgres(settings.DATA_DIR)
                 stack.callback(server.stop)
-                environment["DATABASE_URL"] = server.start()
-            stack.enter_context(_published(environment["DATABASE_URL"]))
+                environment["DATABASE_OWNER_URL"] = server.start()
+                environment["DATABASE_URL"] = server.app_url
+            for name, file in settings.DATABASE_URL_FILES.items():
+                stack.enter_context(_published(file, environment[name]))
         else:
             with self._step("Asking the server of DATABASE_URL"):
-                _refuse_silent_server(environment["DATABASE_URL"])
+                for name in settings.DATABASE_URL_FILES:
+                    _refuse_silent_server(name, environment.get(name, ""))
         with self._step("Migrating"):
             _run(["migrate_platform", "--verbosity=0"], environment)
         with self._step("Seeding"):
@@ -101,17 +104,18 @@ def _refuse_taken_port(port: int) -> None:
             raise CommandError(f"Port {port} is taken: choose another one, as in `make demo PORT=8001`.") from error
 
 
-def _refuse_silent_server(url: str) -> None:
+def _refuse_silent_server(name: str, url: str) -> None:
+    if not url:
+        raise CommandError(f"{name} is not set: the app and the owner of the tables log in as two roles (see README).")
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except psycopg.Error as error:  # its message names host and user, never the password
-        raise CommandError(f"The server of DATABASE_URL cannot be used: {error}") from error
+        raise CommandError(f"The server of {name} cannot be used: {error}") from error
 
 
 @contextmanager
-def _published(url: str) -> Iterator[None]:
+def _published(file: Path, url: str) -> Iterator[None]:
     """Let other ``manage.py`` commands find the database while the demo runs."""
-    file: Path = settings.DATA_DIR / "database-url"
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
         stream.write(url)

@@ -1,0 +1,73 @@
+"""Which rows and columns of the shared tables tenants reach. Silence is no way around: a model that says nothing does
+not pass the system check.
+
+A tenant's requests run as its own Postgres role. That role has the tables of its schema; of the shared tables it has
+what an opening says, and Postgres refuses the rest (row-level security and column grants). An opening is declared
+beside the model::
+
+    @opened(rows=f"tenant_id = {THIS_TENANT}", select=["id", "name"], update=["name"])
+    class Thing(models.Model): ...
+
+    @closed
+    class Secret(models.Model): ...
+
+A model of a lower layer may be opened from above, because who may see a person depends on their memberships, say.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from django.db.models import Model
+
+ModelClass = TypeVar("ModelClass", bound=type[Model])
+
+# The id of the tenant whose role is at work. The role's name is the schema's; the registry is behind the wall itself.
+THIS_TENANT = "(SELECT id FROM registry_tenant WHERE schema_name = current_user)"
+
+# Apps that are not ours; no tenant has any business in their tables.
+CLOSED_APPS = frozenset({"auth", "contenttypes"})
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a tenant's role may do with a shared table.
+
+    Attributes:
+        rows: SQL condition on the rows it reaches; ``{table}`` is the table's name. It holds for rows that are written,
+            too. Only constants are composed in.
+        select, insert, update: names of columns.
+        delete: whether it may delete the rows that it reaches.
+    """
+
+    rows: str
+    select: Sequence[str]
+    insert: Sequence[str] = field(default=())
+    update: Sequence[str] = field(default=())
+    delete: bool = False
+
+
+_declared: dict[str, Opening | None] = {}
+
+
+def opened(
+    *, rows: str, select: Sequence[str], insert: Sequence[str] = (), update: Sequence[str] = (), delete: bool = False
+) -> Callable[[ModelClass], ModelClass]:
+    """Declare what tenants reach of a shared model; see ``Opening``."""
+
+    def declare(model: ModelClass) -> ModelClass:
+        _declared[model._meta.db_table] = Opening(rows, select, insert, update, delete)
+        return model
+
+    return declare
+
+
+def closed(model: ModelClass) -> ModelClass:
+    """Declare that tenants reach nothing of a shared model."""
+    _declared[model._meta.db_table] = None
+    return model
+
+
+def declared() -> Mapping[str, Opening | None]:
+    """Return what was declared, by table; None for what is closed."""
+    return dict(_declared)

@@ -1,0 +1,69 @@
+"""The roles in Postgres, and the SQL that makes them; differences between versions of PostgreSQL are here alone.
+
+owner      logs in; owns every schema and table; migrates, provisions, deletes. Never serves a tenant's request
+app        logs in; serves. Reads and writes the shared tables, owns nothing, and may become any tenant's role, of
+           whose rights it has none until it does (NOINHERIT)
+tenants    a group; has what the openings say of the shared tables
+t_…        one for each tenant, named like its schema, in that group; reads and writes the tables of its schema
+"""
+
+from django.conf import settings
+from django.db import connections
+from psycopg import sql
+
+OWNER = "owner"  # the alias of the owner's connection
+APP = "default"  # and of the app's
+
+_INHERIT_OPTIONS_SINCE = 160000  # GRANT … WITH INHERIT, SET
+
+
+def app_role() -> str:
+    """Return the role that serves."""
+    return str(connections[APP].settings_dict["USER"])
+
+
+def group_role() -> str:
+    """Return the group of all tenants' roles."""
+    return str(settings.TENANTS_ROLE)
+
+
+def create_group(version: int) -> sql.Composable:
+    """Return the statement that makes the group if it is missing. Roles belong to the whole server, so another database
+    may have made it at the same moment.
+
+    Args:
+        version: the server's, as in ``server_version_num``.
+    """
+    return sql.SQL(
+        "DO $$ BEGIN CREATE ROLE {group} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+    ).format(group=sql.Identifier(group_role()))
+
+
+def create_tenant_role(schema_name: str, version: int) -> sql.Composable:
+    """Return the statements that make a tenant's role if it is missing, and let the app become it and nothing more."""
+    names = {"role": sql.Identifier(schema_name), "app": sql.Identifier(app_role())}
+    options = sql.SQL(" WITH INHERIT FALSE, SET TRUE" if version >= _INHERIT_OPTIONS_SINCE else "")
+    return sql.SQL(
+        "DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+        "GRANT {group} TO {role}; GRANT {role} TO {app}{options}"
+    ).format(**names, group=sql.Identifier(group_role()), options=options)
+
+
+def grant_schema(schema_name: str) -> sql.Composable:
+    """Return the statements that give a tenant's role the rows of its schema, now and after every migration, and never
+    its structure.
+    """
+    return sql.SQL(
+        "GRANT USAGE ON SCHEMA {schema} TO {schema};"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {schema};"
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {schema};"
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {schema};"
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT USAGE, SELECT ON SEQUENCES TO {schema};"
+        "DO $$ BEGIN REVOKE ALL ON {schema}.django_migrations FROM {schema};"
+        " EXCEPTION WHEN undefined_table THEN NULL; END $$"
+    ).format(schema=sql.Identifier(schema_name))
+
+
+def drop_tenant_role(schema_name: str) -> sql.Composable:
+    """Return the statement that removes a tenant's role, once its schema, and with it all that it had, is gone."""
+    return sql.SQL("DROP ROLE IF EXISTS {role}").format(role=sql.Identifier(schema_name))

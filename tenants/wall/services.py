@@ -1,0 +1,101 @@
+"""Building the wall: on the owner's connection, every function one transaction, doing it again changes nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import connections, transaction
+from django_tenants.utils import get_public_schema_name
+from psycopg import sql
+
+from tenants.wall import openings, roles
+from tenants.wall.openings import Opening
+
+_POLICY_APP, _POLICY_TENANTS = sql.Identifier("app"), sql.Identifier("tenants")
+
+
+@transaction.atomic(using=roles.OWNER)
+def build_shared() -> None:
+    """Give each role what it may do with the shared tables: all rows to the app, to tenants what the openings say."""
+    _execute(roles.create_group(_version()))
+    _execute(_shared_schema())
+    for table in _shared_tables():
+        _execute(*_open_to_app(table))
+    for table, opening in openings.declared().items():
+        if opening is not None:
+            _execute(*_open_to_tenants(table, opening))
+
+
+@transaction.atomic(using=roles.OWNER)
+def build_tenant(*, schema_name: str) -> None:
+    """Make a tenant's role and give it the rows of its schema."""
+    create_role(schema_name=schema_name)
+    _execute(roles.grant_schema(schema_name))
+
+
+@transaction.atomic(using=roles.OWNER)
+def create_role(*, schema_name: str) -> None:
+    """Make a tenant's role, which the app may become."""
+    _execute(roles.create_tenant_role(schema_name, _version()))
+
+
+def build_after_migrating(*, using: str, **signal: Any) -> None:
+    """Bring the wall up to date with shared tables that were migrated (a receiver of ``post_migrate``); a tenant's own
+    part is its migration's business.
+    """
+    if using == roles.OWNER and connections[using].schema_name == get_public_schema_name():  # type: ignore[attr-defined]  # django-tenants' connection
+        build_shared()
+
+
+def _shared_tables() -> list[str]:
+    """Return the tables of every shared model, and Django's own record of migrations."""
+    with connections[roles.OWNER].cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _shared_schema() -> sql.Composable:
+    names = {"app": sql.Identifier(roles.app_role()), "group": sql.Identifier(roles.group_role())}
+    return sql.SQL(
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
+        "GRANT USAGE ON SCHEMA public TO {app}, {group};"
+        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {group};"
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app}"
+    ).format(**names)
+
+
+def _open_to_app(table: str) -> Iterator[sql.Composable]:
+    names = {"table": sql.Identifier("public", table), "policy": _POLICY_APP, "app": sql.Identifier(roles.app_role())}
+    yield sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {app}").format(**names)
+    yield sql.SQL("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY").format(**names)
+    yield sql.SQL("DROP POLICY IF EXISTS {policy} ON {table}").format(**names)
+    yield sql.SQL("DROP POLICY IF EXISTS {policy} ON {table}").format(**names | {"policy": _POLICY_TENANTS})
+    yield sql.SQL("CREATE POLICY {policy} ON {table} TO {app} USING (true)").format(**names)
+
+
+def _open_to_tenants(table: str, opening: Opening) -> Iterator[sql.Composable]:
+    identifier, group = sql.Identifier("public", table), sql.Identifier(roles.group_role())
+    for verb, columns in (("SELECT", opening.select), ("INSERT", opening.insert), ("UPDATE", opening.update)):
+        if columns:
+            names = sql.SQL(", ").join(map(sql.Identifier, columns))
+            yield sql.SQL("GRANT {verb} ({columns}) ON {table} TO {group}").format(
+                verb=sql.SQL(verb), columns=names, table=identifier, group=group
+            )
+    if opening.delete:
+        yield sql.SQL("GRANT DELETE ON {table} TO {group}").format(table=identifier, group=group)
+    yield sql.SQL("CREATE POLICY {policy} ON {table} TO {group} USING ({rows})").format(
+        policy=_POLICY_TENANTS,
+        table=identifier,
+        group=group,
+        rows=sql.SQL(opening.rows.format(table=table)),
+    )
+
+
+def _version() -> int:
+    connection: Any = connections[roles.OWNER]  # Postgres', which the type does not say
+    return int(connection.pg_version)
+
+
+def _execute(*statements: sql.Composable) -> None:
+    with connections[roles.OWNER].cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)

@@ -1,0 +1,364 @@
+"""The wall is in the database: what a tenant's role is refused, Postgres refuses."""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import ProgrammingError, connection, connections, transaction
+from django.db.models import Model
+from psycopg import sql
+
+from examples.projects.models import Project
+from identity.accounts.models import User
+from identity.clients import selectors as clients
+from identity.clients.models import Client
+from identity.members import selectors as members
+from identity.members.models import Membership
+from identity.sessions.models import Session
+from tenants.context import entry
+from tenants.context.backend.base import DatabaseWrapper
+from tenants.context.entry import enter
+from tenants.context.errors import NoSuchSchema
+from tenants.context.ownership import as_owner, current_alias
+from tenants.registry.models import Tenant
+from tenants.wall import openings, services
+from tenants.wall.roles import group_role
+from tests.committed import provisioned
+from tests.conftest import ACME, Call
+
+
+@pytest.fixture
+def acme(unwrapped: None) -> Tenant:
+    return Tenant.objects.get(slug="acme")
+
+
+@pytest.fixture
+def globex(unwrapped: None) -> Tenant:
+    return Tenant.objects.get(slug="globex")
+
+
+def run(statement: str) -> list[tuple[Any, ...]]:
+    """Run raw SQL, as an injection or a careless query would, and undo it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+        rows = cursor.fetchall() if cursor.description else []
+        transaction.set_rollback(True)
+    return rows
+
+
+# --- Inside a tenant --------------------------------------------------------------------------------------------------
+
+
+def test_a_tenant_works_as_its_own_role(acme: Tenant) -> None:
+    """Named like its schema; the connection's own role is back afterwards."""
+    login = run("SELECT current_user")
+    with enter(acme.pk):
+        assert run("SELECT current_user, session_user") == [(acme.schema_name, login[0][0])]
+        assert run("SELECT count(*) FROM projects_project") == [(2,)]
+    assert run("SELECT current_user") == login
+
+
+FORBIDDEN = [
+    "SELECT * FROM {other}.projects_project",
+    "INSERT INTO {other}.projects_project SELECT * FROM projects_project",
+    "SET LOCAL search_path TO {other}; SELECT * FROM projects_project",
+    "SET LOCAL ROLE {other}; SET LOCAL ROLE {own}; SELECT * FROM {other}.projects_project",
+    "SELECT * FROM accounts_user",
+    "SELECT password FROM accounts_user",
+    "UPDATE accounts_user SET name = 'x'",
+    "SELECT * FROM identity_sessions_session",
+    "SELECT * FROM identity_sessions_refreshfamily",
+    "SELECT * FROM keys_storedkey",
+    "SELECT * FROM operators_operator",
+    "SELECT * FROM operators_supportaccess",
+    "SELECT * FROM django_migrations",
+    "SELECT * FROM django_content_type",
+    "SELECT digest FROM clients_clientsecret",
+    "UPDATE clients_clientsecret SET digest = ''",
+    "UPDATE members_membership SET user_id = gen_random_uuid()",
+    "INSERT INTO members_membership SELECT * FROM members_membership",
+    "UPDATE registry_tenant SET status = 'active'",
+    "UPDATE registry_tenant SET schema_name = 't_aaaaaaaaaaaaaaaa'",
+    "DELETE FROM registry_tenant",
+    "INSERT INTO registry_domain SELECT * FROM registry_domain",
+    "CREATE TABLE probe (x int)",
+    "CREATE TABLE {own}.probe (x int)",
+    "CREATE TABLE public.probe (x int)",
+    "CREATE SCHEMA probe",
+    "ALTER TABLE projects_project ADD COLUMN probe int",
+    "DROP TABLE projects_task",
+    "TRUNCATE projects_task CASCADE",
+    "DROP SCHEMA {own} CASCADE",
+    "UPDATE {own}.django_migrations SET name = 'x'",
+    "CREATE ROLE probe",
+    "ALTER ROLE {own} LOGIN",
+    "GRANT {other} TO {own}",
+    "ALTER TABLE members_membership DISABLE ROW LEVEL SECURITY",
+    "CREATE POLICY probe ON members_membership USING (true)",
+    "SET LOCAL row_security = off; SELECT id FROM members_membership",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('.')",
+    "SELECT lo_import('/etc/passwd')",
+    "COPY projects_project TO '/tmp/probe'",
+    "COPY projects_project TO PROGRAM 'true'",
+    "COPY projects_project FROM '/etc/passwd'",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'",
+    "SELECT rolpassword FROM pg_authid",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_what_a_tenants_role_is_refused(acme: Tenant, globex: Tenant, statement: str) -> None:
+    """Raw SQL, with nothing of ours in between; and the context goes on, in the same tenant."""
+    with enter(acme.pk):
+        with pytest.raises(
+            ProgrammingError, match=r"permission denied|must (be|have)|row-level security|does not exist"
+        ):
+            run(statement.format(own=acme.schema_name, other=globex.schema_name))
+        assert set(Project.objects.values_list("name", flat=True)) == {"Rocket skates", "Giant magnet"}
+
+
+@pytest.mark.parametrize("model", [Membership, Client, Tenant, User])
+def test_shared_tables_show_a_tenant_its_own_rows(
+    acme: Tenant, globex: Tenant, machine: tuple[str, str], model: type[Model]
+) -> None:
+    """Without any filter: row-level security alone."""
+    row = {"name": "x", "scope": "projects:read", "created_by": globex.pk}
+    theirs = Client.objects.create(tenant_id=globex.pk, **row)
+    table, key = model._meta.db_table, model._meta.pk
+    assert key is not None
+    every = {row[0] for row in run(f"SELECT {key.column} FROM {table}")}  # noqa: S608 -- a constant
+    seen = {}
+    for tenant in (acme, globex):
+        with enter(tenant.pk):
+            seen[tenant.slug] = {row[0] for row in run(f"SELECT {key.column} FROM {table}")}  # noqa: S608 -- as above
+    theirs.delete()
+    assert seen["acme"]
+    assert seen["acme"] < every
+    shared = seen["acme"] & seen["globex"]
+    both = User.objects.get(email="both@people.test").pk
+    assert shared == ({both} if model is User else set())
+
+
+def test_a_tenant_writes_its_own_rows_alone(acme: Tenant, globex: Tenant) -> None:
+    """Other tenants' rows are not there to change, and a row cannot be given to another tenant."""
+    with enter(acme.pk):
+        with transaction.atomic():
+            assert Membership.objects.update(status="suspended") == Membership.objects.count() == 5
+            transaction.set_rollback(True)
+        with transaction.atomic():
+            assert Tenant.objects.update(name="x") == 1
+            transaction.set_rollback(True)
+        row = {"name": "x", "scope": "projects:read", "created_by": uuid4()}
+        with transaction.atomic():
+            Client.objects.create(tenant_id=acme.pk, **row)
+            transaction.set_rollback(True)
+        with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+            Client.objects.create(tenant_id=globex.pk, **row)
+
+
+# --- The same API with our own filters gone ---------------------------------------------------------------------------
+
+
+@contextmanager
+def unfiltered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The selectors of members and clients without their tenant: the forgotten filter, everywhere at once."""
+    with monkeypatch.context() as patch:
+        patch.setattr(members, "members_of", lambda _: members.with_person(Membership.objects.all()))
+        patch.setattr(clients, "clients_of", lambda _: Client.objects.prefetch_related("secrets"))
+        yield
+
+
+def test_the_members_and_clients_apis_show_no_foreign_row_without_their_filters(
+    call: Call, machine: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists, single rows and searches are the same with and without: the database filters as well."""
+    foreign_member = call("globex_owner", "GET", "/api/v1/members").json()["results"][0]["id"]
+    paths = [
+        "/api/v1/members?limit=100",
+        "/api/v1/members?search=test&limit=100",
+        "/api/v1/members?role=owner",
+        f"/api/v1/members/{foreign_member}",
+        "/api/v1/clients",
+        f"/api/v1/clients/{machine[0]}",
+    ]
+    actors = ("acme_owner", "globex_owner")
+    asked = [(actor, path) for path in paths for actor in actors]
+    before = [call(actor, "GET", path) for actor, path in asked]
+    with unfiltered(monkeypatch):
+        after = [call(actor, "GET", path) for actor, path in asked]
+    assert [answer.status_code for answer in after] == [answer.status_code for answer in before]
+    assert [answer.json() for answer in after] == [answer.json() for answer in before]
+    assert [answer.status_code for answer in before] == [200, 200] * 3 + [404, 200] + [200, 200] + [200, 404]
+
+
+def test_a_wrong_search_path_inside_a_request_fails(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody sets another tenant's path in a view: the request fails, and shows nothing."""
+    other = Tenant.objects.get(slug="globex").schema_name
+
+    def sabotage(*_: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(other)))
+
+    original = Project.objects.get_queryset
+
+    def get_queryset() -> Any:
+        sabotage()
+        return original()
+
+    monkeypatch.setattr(Project.objects, "get_queryset", get_queryset)
+    response = call("acme_owner", "GET", "/api/v1/projects", host=ACME)
+    assert response.status_code == 500
+    assert b"Weather" not in response.content
+    monkeypatch.undo()
+    assert call("acme_owner", "GET", "/api/v1/projects", host=ACME).status_code == 200
+
+
+def test_a_path_that_leads_to_the_wrong_schema_from_the_start_fails(
+    acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bug of all schema-per-tenant systems, in our own entry: the role still is the right one."""
+    _, *rest = entry._BECOME_TENANT
+    wrong = sql.SQL("set_config('search_path', {}, true)").format(sql.Literal(globex.schema_name))
+    monkeypatch.setattr(entry, "_BECOME_TENANT", (wrong, *rest))
+    with enter(acme.pk), pytest.raises(ProgrammingError, match=r"permission denied|does not exist"):
+        Project.objects.count()
+
+
+# --- Fail closed ------------------------------------------------------------------------------------------------------
+
+
+def test_a_tenant_without_a_role_or_without_tables_is_not_entered(unwrapped: None) -> None:
+    tenant = Tenant.objects.create(name="Hollow", slug="hollow")
+    try:
+        with pytest.raises(Exception, match="does not exist"), enter(tenant.pk):
+            pass
+        with as_owner():
+            services.create_role(schema_name=tenant.schema_name)
+        with pytest.raises(NoSuchSchema), enter(tenant.pk):
+            pass
+    finally:
+        tenant.delete()
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(tenant.schema_name)))
+
+
+def test_provisioning_leaves_a_role_with_rows_and_no_structure(unwrapped: None) -> None:
+    """And removing the tenant leaves no role."""
+    with provisioned("walled-in") as tenant:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls"
+                " FROM pg_roles WHERE rolname = %s",
+                [tenant.schema_name],
+            )
+            assert cursor.fetchall() == [(False,) * 5]
+            cursor.execute("SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = %s", [tenant.schema_name])
+            assert cursor.fetchone() != (tenant.schema_name,)
+        with enter(tenant.pk):
+            Project.objects.create(name="Mine", created_by=uuid4())
+    assert run(f"SELECT count(*) FROM pg_roles WHERE rolname = '{tenant.schema_name}'") == [(0,)]  # noqa: S608 -- generated
+
+
+def test_the_app_has_nothing_of_a_tenant_until_it_becomes_it(acme: Tenant) -> None:
+    """NOINHERIT: whoever forgets to enter reaches no tenant's table, by name or otherwise."""
+    for statement in (
+        f"SELECT * FROM {acme.schema_name}.projects_project",  # noqa: S608 -- generated
+        f"SET LOCAL search_path TO {acme.schema_name}; SELECT * FROM projects_project",  # noqa: S608 -- as above
+        f"CREATE TABLE {acme.schema_name}.probe (x int)",
+        "CREATE TABLE public.probe (x int)",
+        "ALTER TABLE registry_tenant DISABLE ROW LEVEL SECURITY",
+        f"GRANT {group_role()} TO CURRENT_USER",
+        "CREATE ROLE probe",
+    ):
+        with pytest.raises(ProgrammingError, match=r"permission denied|must (be|have)|does not exist"):
+            run(statement)
+
+
+def test_the_owner_is_at_work_where_it_is_said_and_nowhere_else(unwrapped: None) -> None:
+    """Its queries are one transaction; afterwards they go to the app's connection again."""
+    assert current_alias() == "default"
+    with contextlib.suppress(LookupError), as_owner():
+        assert current_alias() == "owner"
+        assert Tenant.objects.filter(slug="acme").update(name="Changed") == 1
+        raise LookupError
+    assert current_alias() == "default"
+    assert Tenant.objects.get(slug="acme").name == "Acme Corporation"
+
+
+# --- Who may serve ----------------------------------------------------------------------------------------------------
+
+
+def test_the_owner_may_not_serve(unwrapped: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A superuser, an owner, or a role past row-level security would go around the wall: said before anything is."""
+    monkeypatch.setattr(DatabaseWrapper, "_examined", False)
+    wrapper = DatabaseWrapper(connections["owner"].settings_dict, alias="default")
+    for _ in range(2):
+        with pytest.raises(ImproperlyConfigured, match="owns the tables"), wrapper.cursor():
+            pass
+    assert wrapper.connection is None
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert DatabaseWrapper._examined
+
+
+# --- Every shared table is accounted for ------------------------------------------------------------------------------
+
+
+def ids() -> set[str]:
+    return {error.id or "" for error in run_checks(tags=["models"])}
+
+
+def test_every_shared_model_says_what_tenants_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new one that does not, or opens a column that it does not have, stops the project from starting."""
+    assert not ids() & {"tenants.E004", "tenants.E005"}
+    known = dict(openings.declared())
+    monkeypatch.setattr(openings, "_declared", {k: v for k, v in known.items() if k != Session._meta.db_table})
+    assert "tenants.E004" in ids()
+    wrong = openings.Opening("true", ["no_such_column"])
+    monkeypatch.setattr(openings, "_declared", known | {Session._meta.db_table: wrong})
+    assert "tenants.E005" in ids()
+
+
+def test_postgres_grants_exactly_what_is_declared(unwrapped: None) -> None:
+    """No table more, no column more; and row-level security is on for every shared table there is."""
+    declared = {table: opening for table, opening in openings.declared().items() if opening is not None}
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a"
+            " WHERE c.relnamespace = 'public'::regnamespace AND a.grantee = %s::regrole",
+            [group_role()],
+        )
+        whole_tables = set(cursor.fetchall())
+        assert whole_tables == {(table, "DELETE") for table, opening in declared.items() if opening.delete}
+        for verb in ("SELECT", "INSERT", "UPDATE"):
+            cursor.execute(
+                "SELECT c.relname, array_agg(t.attname::text)"
+                " FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid, aclexplode(t.attacl) a"
+                " WHERE c.relnamespace = 'public'::regnamespace AND a.grantee = %s::regrole"
+                " AND a.privilege_type = %s GROUP BY 1",
+                [group_role(), verb],
+            )
+            granted = {table: set(columns) for table, columns in cursor.fetchall()}
+            wanted = {table: set(getattr(opening, verb.lower())) for table, opening in declared.items()}
+            assert granted == {table: columns for table, columns in wanted.items() if columns}, verb
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+            " AND NOT relrowsecurity"
+        )
+        assert cursor.fetchall() == []
+
+
+def test_building_the_wall_again_changes_nothing(unwrapped: None, acme: Tenant) -> None:
+    """As every deploy does."""
+    services.build_shared()
+    services.build_tenant(schema_name=acme.schema_name)
+    with enter(acme.pk):
+        assert Project.objects.count() == 2
+        assert Membership.objects.count() == 5
