@@ -9,6 +9,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from psycopg_pool import ConnectionPool
 
 PRODUCTION = "production"
 DEVELOPMENT = "development"
@@ -64,6 +65,11 @@ def database(url: str) -> dict[str, Any]:
     if "postgres" not in str(parsed.get("ENGINE")):
         raise ImproperlyConfigured("DATABASE_URL is no postgresql:// URL: a schema for each tenant needs PostgreSQL.")
     return parsed
+
+
+def look_for_the_database_again(pool: ConnectionPool[Any]) -> None:
+    """Let a pool that gave up connecting begin anew."""
+    pool.check()
 
 
 def _create(file: Path, content: str) -> None:

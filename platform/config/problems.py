@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
 from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
@@ -101,6 +101,9 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
 
 
 def _database_is_away(exc: BaseException | None) -> bool:
+    if isinstance(exc, InternalError):
+        # psycopg's own, of a connection that broke in the middle of an answer; Postgres' own have a SQLSTATE.
+        return getattr(exc.__cause__, "sqlstate", None) is None
     return isinstance(exc, OperationalError | InterfaceError) and not isinstance(exc.__cause__, QueryCanceled)
 
 

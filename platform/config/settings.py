@@ -148,6 +148,10 @@ DATABASES = {
                 "max_size": env.int("DATABASE_POOL_MAX", default=8),
                 "timeout": env.int("DATABASE_POOL_SECONDS", default=5),
                 "max_lifetime": 600,
+                # The pool's own attempts are ever further apart, up to minutes. A database that was away for longer
+                # than half a second is asked for again at once when somebody needs it.
+                "reconnect_timeout": 0.5,
+                "reconnect_failed": environment.look_for_the_database_again,
             },
         },
     },
