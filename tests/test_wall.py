@@ -1,12 +1,18 @@
 """The wall is in the database: what a tenant's role is refused, Postgres refuses."""
 
 import contextlib
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
+from django.conf import settings
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError, connection, connections, transaction
@@ -28,8 +34,10 @@ from tenants.context.ownership import as_owner, current_alias
 from tenants.registry.models import Tenant
 from tenants.wall import openings, services
 from tenants.wall.roles import group_role
-from tests.committed import provisioned
+from tests.committed import provisioned, urls
 from tests.conftest import ACME, Call
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -292,6 +300,28 @@ def test_the_owner_is_at_work_where_it_is_said_and_nowhere_else(unwrapped: None)
 
 
 # --- Who may serve ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(bool(os.environ.get("DATABASE_URL")), reason="only an embedded server has a superuser of ours")
+@pytest.mark.parametrize("right", ["SUPERUSER", "BYPASSRLS"])
+def test_a_server_does_not_start_as_a_role_past_the_wall(unwrapped: None, right: str) -> None:
+    """The process ends, and says which role and why."""
+    settings_dict = connection.settings_dict
+    password = (settings.DATA_DIR / "postgres" / "postgres.password").resolve().read_text()
+    address = "{HOST}:{PORT}/{NAME}".format(**settings_dict)
+    role = sql.Identifier("past_the_wall")
+    with psycopg.connect(f"postgresql://postgres:{password}@{address}", autocommit=True) as superuser:
+        superuser.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x' {}").format(role, sql.SQL(right)))
+        try:
+            environment = os.environ | urls() | {"DATABASE_URL": f"postgresql://past_the_wall:x@{address}"}
+            environment |= {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}"}
+            command = [sys.executable, "-c", "import config.wsgi"]
+            result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        finally:
+            superuser.execute(sql.SQL("DROP ROLE {}").format(role))
+    assert result.returncode != 0
+    assert "DATABASE_URL logs in as 'past_the_wall', which" in result.stderr
+    assert {"SUPERUSER": "is a superuser", "BYPASSRLS": "bypasses row-level security"}[right] in result.stderr
 
 
 def test_the_owner_may_not_serve(unwrapped: None, monkeypatch: pytest.MonkeyPatch) -> None:
