@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export TENANTRY_ENV ?= development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schema golden clean
+.PHONY: help demo test lint format schema golden leaks clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ schema: $(VENV)/test.stamp ## Write the OpenAPI documents anew
 
 golden: $(VENV)/test.stamp ## Write the golden files anew; review their diff
 	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_matrix.py tests/test_declarations.py
+
+leaks: $(VENV)/test.stamp ## The long run of the leak harness (ARGS="--pgbouncer"); a quarter of an hour
+	@$(BIN)/python -m tests.leaks --requests 100000 $(ARGS)
 
 clean: ## Remove the virtual environment and caches; the demo's data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage

@@ -299,6 +299,16 @@ def test_the_owner_is_at_work_where_it_is_said_and_nowhere_else(unwrapped: None)
     assert Tenant.objects.get(slug="acme").name == "Acme Corporation"
 
 
+def test_a_process_without_the_owners_url_changes_no_structure(
+    unwrapped: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It serves; asked for a new tenant it says what is missing."""
+    monkeypatch.setitem(connections["owner"].settings_dict, "USER", "")
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_OWNER_URL is not set"), provisioned("no-owner"):
+        pass
+    assert current_alias() == "default"
+
+
 # --- Who may serve ----------------------------------------------------------------------------------------------------
 
 

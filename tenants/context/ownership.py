@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from tenants.wall.roles import OWNER
 
@@ -33,6 +34,14 @@ def routed_to_owner() -> Iterator[None]:
 
 @contextmanager
 def as_owner() -> Iterator[None]:
-    """Work as the owner, in one transaction; inside another such block, in that one's."""
+    """Work as the owner, in one transaction; inside another such block, in that one's.
+
+    Raises:
+        ImproperlyConfigured: this process does not know how to log in as the owner.
+    """
+    if not connections[OWNER].settings_dict.get("USER"):
+        raise ImproperlyConfigured(
+            "DATABASE_OWNER_URL is not set: nobody creates or migrates a tenant here without it."
+        )
     with routed_to_owner(), transaction.atomic(using=OWNER):
         yield
