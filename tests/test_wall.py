@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError, connection, connections, transaction
-from django.db.models import Model
+from django.db.models import Max, Model
 from psycopg import sql
 
 from examples.projects.models import Project
@@ -25,17 +25,20 @@ from identity.clients import selectors as clients
 from identity.clients.models import Client
 from identity.members import selectors as members
 from identity.members.models import Membership
-from identity.sessions.models import Session
+from identity.sessions import selectors as session_selectors
+from identity.sessions import services as sessions
+from identity.sessions.models import Api, RefreshFamily, Session
+from identity.sessions.services import Device
 from tenants.context import entry
 from tenants.context.backend.base import DatabaseWrapper
-from tenants.context.entry import enter
-from tenants.context.errors import NoSuchSchema
+from tenants.context.entry import as_person, enter
+from tenants.context.errors import AlreadyInTenant, NoSuchSchema
 from tenants.context.ownership import as_owner, current_alias
 from tenants.registry.models import Tenant
 from tenants.wall import openings, services
-from tenants.wall.roles import group_role
+from tenants.wall.roles import group_role, people_role
 from tests.committed import provisioned, urls
-from tests.conftest import ACME, Call
+from tests.conftest import ACME, CAST, Actor, Call, sign_in
 
 ROOT = Path(__file__).parents[1]
 
@@ -238,6 +241,89 @@ def test_a_path_that_leads_to_the_wrong_schema_from_the_start_fails(
         Project.objects.count()
 
 
+# --- A person, in all their tenants -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_people(unwrapped: None) -> Iterator[tuple[User, User]]:
+    """Both with a sign-in; the first one with one as staff, too."""
+    both, viewer = (User.objects.get(email=email) for email in ("both@people.test", "viewer@acme.test"))
+    device = Device("192.0.2.1", "test")
+    begun = [
+        sessions.start_session(user_id=user.pk, api=api, methods=["pwd"], device=device)
+        for user, api in ((both, Api.TENANT), (both, Api.OPERATOR), (viewer, Api.TENANT))
+    ]
+    for session in begun:
+        sessions.start_family(session=session, tenant_id=None, scope="")
+    yield both, viewer
+    Session.objects.filter(pk__in=[session.pk for session in begun]).delete()
+
+
+def test_a_person_sees_what_is_theirs_without_any_filter(two_people: tuple[User, User]) -> None:
+    """Their sign-ins to the tenant API, their memberships with the tenants' names, their own account."""
+    both, viewer = two_people
+    with as_person(both.pk):
+        assert set(Session.objects.values_list("user_id", "api")) == {(both.pk, "tenant")}
+        assert RefreshFamily.objects.only("id").count() == Session.objects.count()
+        assert set(Membership.objects.values_list("tenant__slug", "role")) == {("acme", "admin"), ("globex", "viewer")}
+        assert list(User.objects.values_list("pk", flat=True)) == [both.pk]
+        assert Session.objects.filter(user_id=viewer.pk).update(ended_at=None) == 0
+    with as_person(viewer.pk):
+        assert set(Tenant.objects.values_list("slug", flat=True)) == {"acme"}
+    assert User.objects.count() > 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT secret FROM identity_sessions_refreshfamily",
+        "SELECT password FROM accounts_user",
+        "UPDATE accounts_user SET name = 'x'",
+        "UPDATE identity_sessions_session SET expires_at = now() + interval '9 years'",
+        "UPDATE identity_sessions_session SET user_id = gen_random_uuid()",
+        "DELETE FROM identity_sessions_session",
+        "INSERT INTO identity_sessions_session SELECT * FROM identity_sessions_session",
+        "UPDATE members_membership SET role = 'owner'",
+        "SELECT id FROM clients_client",
+        "SELECT * FROM keys_storedkey",
+        "SELECT * FROM registry_domain",
+        "SELECT * FROM operators_operator",
+        "CREATE TABLE public.probe (x int)",
+    ],
+)
+def test_what_a_person_is_refused(two_people: tuple[User, User], statement: str) -> None:
+    with as_person(two_people[0].pk), pytest.raises(ProgrammingError, match="permission denied"):
+        run(statement)
+
+
+def test_nobody_in_particular_sees_nothing(two_people: tuple[User, User], acme: Tenant) -> None:
+    """The role without a person; and a person is in no tenant, nor somebody else's afterwards."""
+    for table in ("identity_sessions_session", "accounts_user"):
+        assert run(f"SET LOCAL ROLE {people_role()}; SELECT id FROM {table}") == []  # noqa: S608 -- constants
+    with enter(acme.pk), pytest.raises(AlreadyInTenant), as_person(two_people[0].pk):
+        pass
+    with transaction.atomic():
+        with as_person(two_people[0].pk):
+            assert run("SELECT current_user") == [(people_role(),)]
+        assert run("SELECT current_user = session_user, current_setting('tenantry.person')") == [(True, "")]
+
+
+def test_the_sessions_api_shows_no_foreign_row_without_its_filter(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = [sign_in(Actor("both@people.test", ACME)), sign_in(CAST["acme_viewer"])]
+
+    def listed() -> list[set[str]]:
+        headers = [{"HTTP_AUTHORIZATION": f"Bearer {token['access_token']}"} for token in tokens]
+        answers = [call("nobody", "GET", "/api/v1/me/sessions?limit=100", **header).json() for header in headers]
+        return [{row["id"] for row in answer["results"]} for answer in answers]
+
+    before = listed()
+    everything = Session.objects.annotate(last_used_at=Max("families__rotated_at"))
+    monkeypatch.setattr(session_selectors, "sessions_of", lambda _: everything.filter(ended_at=None))
+    assert listed() == before
+    assert all(before)
+    assert not before[0] & before[1]
+
+
 # --- Fail closed ------------------------------------------------------------------------------------------------------
 
 
@@ -366,14 +452,17 @@ def test_every_shared_model_says_what_tenants_reach(monkeypatch: pytest.MonkeyPa
     assert "tenants.E005" in ids()
 
 
-def test_postgres_grants_exactly_what_is_declared(unwrapped: None) -> None:
+@pytest.mark.parametrize("role", ["tenants", "people"])
+def test_postgres_grants_exactly_what_is_declared(unwrapped: None, role: str) -> None:
     """No table more, no column more; and row-level security is on for every shared table there is."""
-    declared = {table: opening for table, opening in openings.declared().items() if opening is not None}
+    to_tenants = {table: opening for table, opening in openings.declared().items() if opening is not None}
+    declared = to_tenants if role == "tenants" else openings.declared_to_people()
+    grantee = group_role() if role == "tenants" else people_role()
     with connections["owner"].cursor() as cursor:
         cursor.execute(
             "SELECT c.relname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a"
             " WHERE c.relnamespace = 'public'::regnamespace AND a.grantee = %s::regrole",
-            [group_role()],
+            [grantee],
         )
         whole_tables = set(cursor.fetchall())
         assert whole_tables == {(table, "DELETE") for table, opening in declared.items() if opening.delete}
@@ -383,7 +472,7 @@ def test_postgres_grants_exactly_what_is_declared(unwrapped: None) -> None:
                 " FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid, aclexplode(t.attacl) a"
                 " WHERE c.relnamespace = 'public'::regnamespace AND a.grantee = %s::regrole"
                 " AND a.privilege_type = %s GROUP BY 1",
-                [group_role(), verb],
+                [grantee, verb],
             )
             granted = {table: set(columns) for table, columns in cursor.fetchall()}
             wanted = {table: set(getattr(opening, verb.lower())) for table, opening in declared.items()}

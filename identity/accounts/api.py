@@ -115,6 +115,7 @@ class MeView(APIView):
     """The caller's own account."""
 
     enters_tenant = False
+    acts_as_person = True
     scopes = {"GET": Scope.PROFILE_READ}
 
     @extend_schema(operation_id="me_retrieve", summary="See oneself", responses=MeSerializer)

@@ -7,7 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower
 
-from tenants.wall.openings import closed
+from tenants.wall.openings import THIS_PERSON, closed, opened_to_people
 
 
 def normalize_email(email: str) -> str:
@@ -20,6 +20,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=normalize_email(username or ""))
 
 
+@opened_to_people(rows=f"id = {THIS_PERSON}", select=["id", "email", "name", "is_active"])
 @closed  # but for what identity.members opens of its members
 class User(AbstractBaseUser):
     """A person, known to the whole platform by one address; what they may do is in their memberships."""

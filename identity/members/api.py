@@ -105,6 +105,7 @@ class MyTenantsView(ListAPIView[Membership]):
     """The tenants that the caller belongs to."""
 
     enters_tenant = False
+    acts_as_person = True
     scopes = {"GET": Scope.PROFILE_READ}
     serializer_class = MyTenantSerializer
     filter_backends = []

@@ -8,7 +8,7 @@ from identity.accounts.models import User
 from permissions.roles import Role
 from permissions.versions import first_version
 from tenants.registry.models import Tenant
-from tenants.wall.openings import THIS_TENANT, opened
+from tenants.wall.openings import THIS_PERSON, THIS_TENANT, opened, opened_to_people
 
 ROLES = [(role.value, role.value.title()) for role in Role]
 
@@ -18,9 +18,13 @@ class MembershipStatus(models.TextChoices):
     SUSPENDED = "suspended"
 
 
+_COLUMNS = ["id", "tenant_id", "user_id", "role", "status", "version", "joined_at", "last_used_at"]
+
+
+@opened_to_people(rows=f"user_id = {THIS_PERSON}", select=_COLUMNS)
 @opened(
     rows=f"tenant_id = {THIS_TENANT}",
-    select=["id", "tenant_id", "user_id", "role", "status", "version", "joined_at", "last_used_at"],
+    select=_COLUMNS,
     update=["role", "status", "version"],
     delete=True,
 )
@@ -56,3 +60,9 @@ opened(
     rows="EXISTS (SELECT FROM members_membership member WHERE member.user_id = {table}.id)",
     select=["id", "email", "name", "is_active"],
 )(User)
+
+# A person sees what the tenants are called that they belong to.
+opened_to_people(
+    rows="EXISTS (SELECT FROM members_membership mine WHERE mine.tenant_id = {table}.id)",
+    select=["id", "slug", "schema_name", "name", "status", "created_at", "updated_at"],
+)(Tenant)

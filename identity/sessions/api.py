@@ -46,6 +46,7 @@ class MySessionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Session]):
     """The sign-ins of the caller, newest first, in whichever tenants they are used."""
 
     enters_tenant = False
+    acts_as_person = True
     scopes = {
         "list": Scope.SESSIONS_READ,
         "destroy": Scope.SESSIONS_WRITE,

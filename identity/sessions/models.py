@@ -7,7 +7,7 @@ from django.db import models
 
 from identity.accounts.models import User
 from tenants.registry.models import Tenant
-from tenants.wall.openings import closed
+from tenants.wall.openings import THIS_PERSON, closed, opened_to_people
 
 
 class Api(models.TextChoices):
@@ -30,6 +30,24 @@ class EndReason(models.TextChoices):
     ENDED_BY_STAFF = "ended_by_staff"
 
 
+@opened_to_people(
+    rows=f"user_id = {THIS_PERSON} AND api = '{Api.TENANT.value}'",
+    select=[
+        "id",
+        "user_id",
+        "api",
+        "tenant_id",
+        "scope",
+        "methods",
+        "authenticated_at",
+        "expires_at",
+        "ended_at",
+        "end_reason",
+        "ip_address",
+        "user_agent",
+    ],
+    update=["ended_at", "end_reason"],
+)
 @closed
 class Session(models.Model):
     """One sign-in of one person on one device. Every token says in ``sid`` which session it belongs to.
@@ -70,6 +88,10 @@ def generate_family_secret() -> bytes:
     return secrets.token_bytes(32)
 
 
+@opened_to_people(
+    rows="EXISTS (SELECT FROM identity_sessions_session session WHERE session.id = {table}.session_id)",
+    select=["id", "session_id", "tenant_id", "rotated_at", "idle_expires_at"],
+)
 @closed
 class RefreshFamily(models.Model):
     """The chain of refresh tokens of one session in one tenant. Only its newest token is good.

@@ -9,6 +9,7 @@ from identity.tokens.backends import BearerBackend, BearerPrincipal
 from identity.tokens.errors import InvalidRequest
 from permissions.endpoints import is_public
 from permissions.principals import Kind
+from tenants.context.middleware import be_person_for_request
 
 REALM = "tenantry"
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 section 2.1, b64token
@@ -18,7 +19,8 @@ class BearerAuthentication(BaseAuthentication):
     """Authenticate a bearer token and enter its tenant until the request ends.
 
     A public endpoint reads no token, so a stale one does not keep its holder from signing in again. A view about the
-    person and not about one tenant says ``enters_tenant = False``: its token is checked as strictly, from outside.
+    person and not about one tenant says ``enters_tenant = False``: its token is checked as strictly, from outside. What
+    only concerns what is theirs says ``acts_as_person = True`` as well, and Postgres shows it nothing else.
 
     Attributes:
         kinds: what callers it can make; the start-up check compares them with the view's scopes.
@@ -41,6 +43,8 @@ class BearerAuthentication(BaseAuthentication):
         backend = self.backend()
         check = backend.admit if getattr(view, "enters_tenant", True) else backend.inspect
         principal = check(request._request, raw)
+        if getattr(view, "acts_as_person", False) and principal.session_id is not None and principal.id is not None:
+            be_person_for_request(request._request, principal.id)
         return principal, principal
 
     def authenticate_header(self, request: Request) -> str:

@@ -158,6 +158,7 @@ DATABASES = {
 }
 TENANT_DB_ALIAS = "owner"  # the connection on which django-tenants migrates
 TENANTS_ROLE = env.str("TENANTS_ROLE", default="tenantry_tenants")  # the group of all tenants' roles
+PEOPLE_ROLE = env.str("PEOPLE_ROLE", default="tenantry_people")  # for what a person sees of themselves
 CACHES = {
     "default": {
         "BACKEND": "tenants.context.cache.TenantLocMemCache",

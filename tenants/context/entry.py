@@ -19,7 +19,7 @@ from tenants.context.backend.base import DatabaseWrapper
 from tenants.context.errors import AlreadyInTenant, NoSuchSchema, NoSuchTenant, OutsideTenant
 from tenants.context.ownership import as_owner, current_alias
 from tenants.registry.models import Tenant
-from tenants.wall.roles import OWNER
+from tenants.wall.roles import OWNER, people_role
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,31 @@ def enter(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Iterator[Entry]:
             yield entry
 
 
+_BECOME_PERSON = sql.SQL("SELECT set_config('tenantry.person', {person_id}, true), set_config('role', {role}, true)")
+
+
+@contextmanager
+def as_person(person_id: UUID) -> Iterator[None]:
+    """Be a person, in no tenant, for one transaction: of the shared tables, what the wall opens to them. It begins in
+    one round trip, as ``enter`` does.
+
+    Raises:
+        AlreadyInTenant: leave the tenant first.
+    """
+    connection = _connection()
+    if connection.in_tenant or connection.alias == OWNER:
+        raise AlreadyInTenant("A person is in no tenant here: leave it first.")
+    statement = _BECOME_PERSON.format(
+        person_id=sql.Literal(str(person_id)), role=sql.Literal(people_role())
+    ).as_string()
+    nested = connection.in_atomic_block
+    with nullcontext() if nested else connection.opening(statement), transaction.atomic():
+        if nested:
+            _fetch(connection, statement)
+        with _restored(connection, nested=nested):
+            yield
+
+
 def look(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Entry:
     """Return what ``enter`` would find, without entering.
 
@@ -143,7 +168,7 @@ def _restored(connection: DatabaseWrapper, *, nested: bool) -> Iterator[None]:
     yield
     if nested and not connection.needs_rollback:
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL ROLE NONE; SET LOCAL search_path TO public")
+            cursor.execute("SET LOCAL ROLE NONE; SET LOCAL search_path TO public; SET LOCAL tenantry.person TO ''")
 
 
 def _connection() -> DatabaseWrapper:

@@ -8,9 +8,10 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
-from tenants.context.entry import UNGUARDED, Entry, Guard, enter, in_tenant
+from tenants.context.entry import UNGUARDED, Entry, Guard, as_person, enter
 
 _ATTRIBUTE = "_tenant_context"
+_IS_INSIDE = "_is_inside"
 
 
 class TenantContextMiddleware:
@@ -27,9 +28,10 @@ class TenantContextMiddleware:
         with ExitStack() as stack:
             setattr(request, _ATTRIBUTE, stack)
             response = self.get_response(request)
-            if response.status_code >= 400 and in_tenant():
+            is_inside = getattr(request, _IS_INSIDE, False)
+            if response.status_code >= 400 and is_inside:
                 transaction.set_rollback(True)
-            if isinstance(response, StreamingHttpResponse) and not response.is_async and in_tenant():
+            if isinstance(response, StreamingHttpResponse) and not response.is_async and is_inside:
                 content = cast("Iterable[bytes]", response.streaming_content)
                 response.streaming_content = _inside(stack.pop_all(), content)
             return response
@@ -47,4 +49,13 @@ def enter_for_request(request: HttpRequest, tenant_id: UUID, *, guard: Guard = U
         NoSuchTenant, AlreadyInTenant: as ``enter``.
     """
     stack: ExitStack = getattr(request, _ATTRIBUTE)
-    return stack.enter_context(enter(tenant_id, guard=guard))
+    entry = stack.enter_context(enter(tenant_id, guard=guard))
+    setattr(request, _IS_INSIDE, True)
+    return entry
+
+
+def be_person_for_request(request: HttpRequest, person_id: UUID) -> None:
+    """Be a person, in no tenant, until the end of `request`; see ``as_person``."""
+    stack: ExitStack = getattr(request, _ATTRIBUTE)
+    stack.enter_context(as_person(person_id))
+    setattr(request, _IS_INSIDE, True)

@@ -24,7 +24,7 @@ def _shared_models() -> Iterator[type[Model]]:
 
 
 def _check(model: type[Model]) -> Iterator[CheckMessage]:
-    declared = openings.declared()
+    declared, people = openings.declared(), openings.declared_to_people()
     if model._meta.db_table not in declared:
         yield Error(
             f"{model._meta.label} is shared, and does not say what tenants reach of it.",
@@ -32,8 +32,7 @@ def _check(model: type[Model]) -> Iterator[CheckMessage]:
             obj=model,
             id="tenants.E004",
         )
-    opening = declared.get(model._meta.db_table)
-    if opening is not None:
+    for opening in filter(None, (declared.get(model._meta.db_table), people.get(model._meta.db_table))):
         columns = {field.column for field in model._meta.concrete_fields}
         for column in sorted({*opening.select, *opening.insert, *opening.update} - columns):
             yield Error(f"{model._meta.label} opens {column!r}, which it does not have.", obj=model, id="tenants.E005")

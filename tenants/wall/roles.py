@@ -4,6 +4,7 @@ owner      logs in; owns every schema and table; migrates, provisions, deletes. 
 app        logs in; serves. Reads and writes the shared tables, owns nothing, and may become any tenant's role, of
            whose rights it has none until it does (NOINHERIT)
 tenants    a group; has what the openings say of the shared tables
+people     what a person sees of themselves in all their tenants; who that is, the transaction says
 t_…        one for each tenant, named like its schema, in that group; reads and writes the tables of its schema
 """
 
@@ -27,26 +28,38 @@ def group_role() -> str:
     return str(settings.TENANTS_ROLE)
 
 
-def create_group(version: int) -> sql.Composable:
-    """Return the statement that makes the group if it is missing. Roles belong to the whole server, so another database
-    may have made it at the same moment.
+def people_role() -> str:
+    """Return the role for what a person sees of themselves."""
+    return str(settings.PEOPLE_ROLE)
+
+
+def create_role(name: str) -> sql.Composable:
+    """Return the statement that makes a role that cannot log in, if it is missing. Roles belong to the whole server, so
+    another database may make the same one at the same moment.
+    """
+    return sql.SQL(
+        "DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+    ).format(role=sql.Identifier(name))
+
+
+def let_app_become(name: str, version: int) -> sql.Composable:
+    """Return the statement by which the app may become a role, and has none of its rights until it does.
 
     Args:
         version: the server's, as in ``server_version_num``.
     """
-    return sql.SQL(
-        "DO $$ BEGIN CREATE ROLE {group} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
-    ).format(group=sql.Identifier(group_role()))
+    return sql.SQL("GRANT {role} TO {app}{options}").format(
+        role=sql.Identifier(name),
+        app=sql.Identifier(app_role()),
+        options=sql.SQL(" WITH INHERIT FALSE, SET TRUE" if version >= _INHERIT_OPTIONS_SINCE else ""),
+    )
 
 
-def create_tenant_role(schema_name: str, version: int) -> sql.Composable:
-    """Return the statements that make a tenant's role if it is missing, and let the app become it and nothing more."""
-    names = {"role": sql.Identifier(schema_name), "app": sql.Identifier(app_role())}
-    options = sql.SQL(" WITH INHERIT FALSE, SET TRUE" if version >= _INHERIT_OPTIONS_SINCE else "")
-    return sql.SQL(
-        "DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
-        "GRANT {group} TO {role}; GRANT {role} TO {app}{options}"
-    ).format(**names, group=sql.Identifier(group_role()), options=options)
+def put_in_group(schema_name: str) -> sql.Composable:
+    """Return the statement that makes a tenant's role one of the tenants."""
+    return sql.SQL("GRANT {group} TO {role}").format(
+        group=sql.Identifier(group_role()), role=sql.Identifier(schema_name)
+    )
 
 
 def grant_schema(schema_name: str) -> sql.Composable:

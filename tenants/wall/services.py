@@ -10,19 +10,22 @@ from psycopg import sql
 from tenants.wall import openings, roles
 from tenants.wall.openings import Opening
 
-_POLICY_APP, _POLICY_TENANTS = sql.Identifier("app"), sql.Identifier("tenants")
+_POLICIES = ("app", "tenants", "people")
 
 
 @transaction.atomic(using=roles.OWNER)
 def build_shared() -> None:
-    """Give each role what it may do with the shared tables: all rows to the app, to tenants what the openings say."""
-    _execute(roles.create_group(_version()))
+    """Give each role what it may do with the shared tables: all rows to the app, to others what the openings say."""
+    tenants, people = roles.group_role(), roles.people_role()
+    _execute(roles.create_role(tenants), roles.create_role(people), roles.let_app_become(people, _version()))
     _execute(_shared_schema())
     for table in _shared_tables():
         _execute(*_open_to_app(table))
     for table, opening in openings.declared().items():
         if opening is not None:
-            _execute(*_open_to_tenants(table, opening))
+            _execute(*_open(table, opening, policy="tenants", role=tenants))
+    for table, opening in openings.declared_to_people().items():
+        _execute(*_open(table, opening, policy="people", role=people))
 
 
 @transaction.atomic(using=roles.OWNER)
@@ -35,7 +38,11 @@ def build_tenant(*, schema_name: str) -> None:
 @transaction.atomic(using=roles.OWNER)
 def create_role(*, schema_name: str) -> None:
     """Make a tenant's role, which the app may become."""
-    _execute(roles.create_tenant_role(schema_name, _version()))
+    _execute(
+        roles.create_role(schema_name),
+        roles.put_in_group(schema_name),
+        roles.let_app_become(schema_name, _version()),
+    )
 
 
 def build_after_migrating(*, using: str, **signal: Any) -> None:
@@ -54,26 +61,30 @@ def _shared_tables() -> list[str]:
 
 
 def _shared_schema() -> sql.Composable:
-    names = {"app": sql.Identifier(roles.app_role()), "group": sql.Identifier(roles.group_role())}
+    names = {
+        "app": sql.Identifier(roles.app_role()),
+        "group": sql.Identifier(roles.group_role()),
+        "people": sql.Identifier(roles.people_role()),
+    }
     return sql.SQL(
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
-        "GRANT USAGE ON SCHEMA public TO {app}, {group};"
-        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {group};"
+        "GRANT USAGE ON SCHEMA public TO {app}, {group}, {people};"
+        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {group}, {people};"
         "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app}"
     ).format(**names)
 
 
 def _open_to_app(table: str) -> Iterator[sql.Composable]:
-    names = {"table": sql.Identifier("public", table), "policy": _POLICY_APP, "app": sql.Identifier(roles.app_role())}
+    names = {"table": sql.Identifier("public", table), "app": sql.Identifier(roles.app_role())}
     yield sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {app}").format(**names)
     yield sql.SQL("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY").format(**names)
-    yield sql.SQL("DROP POLICY IF EXISTS {policy} ON {table}").format(**names)
-    yield sql.SQL("DROP POLICY IF EXISTS {policy} ON {table}").format(**names | {"policy": _POLICY_TENANTS})
-    yield sql.SQL("CREATE POLICY {policy} ON {table} TO {app} USING (true)").format(**names)
+    for policy in _POLICIES:
+        yield sql.SQL("DROP POLICY IF EXISTS {policy} ON {table}").format(policy=sql.Identifier(policy), **names)
+    yield sql.SQL("CREATE POLICY app ON {table} TO {app} USING (true)").format(**names)
 
 
-def _open_to_tenants(table: str, opening: Opening) -> Iterator[sql.Composable]:
-    identifier, group = sql.Identifier("public", table), sql.Identifier(roles.group_role())
+def _open(table: str, opening: Opening, *, policy: str, role: str) -> Iterator[sql.Composable]:
+    identifier, group = sql.Identifier("public", table), sql.Identifier(role)
     for verb, columns in (("SELECT", opening.select), ("INSERT", opening.insert), ("UPDATE", opening.update)):
         if columns:
             names = sql.SQL(", ").join(map(sql.Identifier, columns))
@@ -83,7 +94,7 @@ def _open_to_tenants(table: str, opening: Opening) -> Iterator[sql.Composable]:
     if opening.delete:
         yield sql.SQL("GRANT DELETE ON {table} TO {group}").format(table=identifier, group=group)
     yield sql.SQL("CREATE POLICY {policy} ON {table} TO {group} USING ({rows})").format(
-        policy=_POLICY_TENANTS,
+        policy=sql.Identifier(policy),
         table=identifier,
         group=group,
         rows=sql.SQL(opening.rows.format(table=table)),
