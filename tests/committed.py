@@ -8,7 +8,6 @@ from psycopg import sql
 
 from tenants.lifecycle import services
 from tenants.registry.models import Tenant
-from tenants.wall.roles import drop_tenant_role
 
 
 def urls() -> dict[str, str]:
@@ -45,4 +44,4 @@ def drop_schema(name: str) -> None:
     """Remove a tenant's tables and its role for good."""
     with connections["owner"].cursor() as cursor:
         cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
-        cursor.execute(drop_tenant_role(name))
+        cursor.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))

@@ -75,8 +75,3 @@ def grant_schema(schema_name: str) -> sql.Composable:
         "DO $$ BEGIN REVOKE ALL ON {schema}.django_migrations FROM {schema};"
         " EXCEPTION WHEN undefined_table THEN NULL; END $$"
     ).format(schema=sql.Identifier(schema_name))
-
-
-def drop_tenant_role(schema_name: str) -> sql.Composable:
-    """Return the statement that removes a tenant's role, once its schema, and with it all that it had, is gone."""
-    return sql.SQL("DROP ROLE IF EXISTS {role}").format(role=sql.Identifier(schema_name))
