@@ -76,12 +76,12 @@ def stored_keys() -> list[tuple[StoredKey, KeyState]]:
     """Return every key in the database with its state, the newest first."""
     rows = list(StoredKey.objects.order_by("activates_at", "created_at"))
     now = time.time()
-    times = {row.kid: time for row, *time in _schedule(rows)}
+    schedule = {row.kid: times for row, *times in _schedule(rows)}
 
     def state(row: StoredKey) -> KeyState:
         if row.retired_at is not None:
             return KeyState.RETIRED
-        activates_at, succeeded_at, expires_at = times[row.kid]
+        activates_at, succeeded_at, expires_at = schedule[row.kid]
         if now < activates_at:
             return KeyState.PENDING
         if now < succeeded_at:

@@ -79,7 +79,7 @@ def ensure_key() -> None:
 
 @transaction.atomic
 def prune_keys(*, keep: timedelta) -> int:
-    """Delete keys that have had no use for `keep`, and return how many they were."""
+    """Delete spent keys that are older than `keep`, and keys that were retired before it; return how many they were."""
     old = timezone.now() - keep
     spent = [
         row.kid

@@ -31,13 +31,13 @@ from identity.oauth.serializers import (
 from identity.sessions import services as sessions
 from identity.sessions.models import Api, EndReason
 from identity.tokens import services as tokens
+from identity.tokens.api import NO_STORE
 from identity.tokens.backends import BearerBackend
 from identity.tokens.claims import Claims
 from identity.tokens.errors import InvalidRequest, InvalidToken
 from permissions import policy, scopes
 
 _FORM = "application/x-www-form-urlencoded"
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 section 5.1
 _METADATA_SECONDS = 300
 _WITH_SECRET = ["client_secret_basic", "client_secret_post"]
 
@@ -74,7 +74,7 @@ class TokenView(OAuthView):
         grant = grants.GRANTS.get(name)
         if grant is None:
             raise UnsupportedGrantType
-        return Response(grant(request, form, client), headers=_NO_STORE)
+        return Response(grant(request, form, client), headers=NO_STORE)
 
 
 class IntrospectView(OAuthView):
@@ -96,7 +96,7 @@ class IntrospectView(OAuthView):
         client = required_machine_of(request)
         claims = _live_claims(_token(request), client)
         body = {"active": False} if claims is None else {"active": True, "token_type": "Bearer", **claims.to_payload()}
-        return Response(body, headers=_NO_STORE)
+        return Response(body, headers=NO_STORE)
 
 
 class RevokeView(OAuthView):
@@ -118,7 +118,7 @@ class RevokeView(OAuthView):
         tokens.sign_out(text=text, api=Api.TENANT, reason=EndReason.REVOKED)
         claims = _genuine_claims(text)
         if claims is None:
-            return Response(headers=_NO_STORE)
+            return Response(headers=NO_STORE)
         if claims.sign_in is not None:
             sessions.end_session(session_id=claims.sign_in.sid, reason=EndReason.REVOKED)
         elif client is None:
@@ -127,7 +127,7 @@ class RevokeView(OAuthView):
             raise UnauthorizedClient("This token is another client's.")
         else:
             clients.revoke_tokens(client_id=client.pk)
-        return Response(headers=_NO_STORE)
+        return Response(headers=NO_STORE)
 
 
 class MetadataView(APIView):

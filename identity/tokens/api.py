@@ -31,12 +31,13 @@ from permissions import callers
 from permissions.scopes import Scope
 from tenants.routing.middleware import tenant_of
 
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 section 5.1
+
 
 def token_response(tokens: IssuedTokens) -> Response:
-    """Return tokens so that nobody on the way keeps them (RFC 6749 section 5.1)."""
-    headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+    """Return tokens so that nobody on the way keeps them."""
     serializer = TokensSerializer if tokens.refresh_token else AccessTokenSerializer
-    return Response(serializer(tokens).data, headers=headers)
+    return Response(serializer(tokens).data, headers=NO_STORE)
 
 
 def signed_in(request: Request) -> SignedIn:
