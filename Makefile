@@ -40,7 +40,7 @@ schema: $(VENV)/test.stamp ## Write the OpenAPI documents anew
 	@$(BIN)/python manage.py generate_openapi
 
 golden: $(VENV)/test.stamp ## Write the golden files anew; review their diff
-	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_matrix.py tests/test_declarations.py
+	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_matrix.py tests/test_declarations.py tests/test_escalation.py tests/test_audit.py
 
 leaks: $(VENV)/test.stamp ## The long run of the leak harness (ARGS="--pgbouncer"); a quarter of an hour
 	@$(BIN)/python -m tests.leaks --requests 100000 $(ARGS)

@@ -10,12 +10,14 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Info, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 from rest_framework.views import APIView
 
-from permissions import endpoints, policy
+from permissions import endpoints, limits, policy, throttles
 from permissions.drf import ScopePermission
 from permissions.endpoints import Endpoint
+from permissions.throttles import LimitThrottle
 
 TAG = "scopes"
 
@@ -24,7 +26,7 @@ TAG = "scopes"
 def check_declarations(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Return an error for each endpoint whose declaration is missing, wrong or undermined."""
     routed = [endpoint for urlconf in settings.URLCONFS for endpoint in endpoints.endpoints(urlconf)]
-    return [*_check_public_list(routed), *_check_routes(routed), *_check_views(routed)]
+    return [*_check_public_list(routed), *_check_routes(routed), *_check_views(routed), *_check_limits()]
 
 
 def _check_public_list(routed: list[Endpoint]) -> Iterator[CheckMessage]:
@@ -62,6 +64,7 @@ def _check_views(routed: list[Endpoint]) -> Iterator[CheckMessage]:
     for view, keys in answered.items():
         if ScopePermission not in view.permission_classes:
             yield Error("Overrides the permission classes without ScopePermission.", obj=view, id="permissions.E004")
+        yield from _check_throttles(view, keys)
         if view not in public and endpoints.declared(view):
             yield from _check_declaration(view, keys)
 
@@ -99,3 +102,41 @@ def _check_scope(view: type[APIView], key: str, scope: str) -> Iterator[CheckMes
             obj=view,
             id="permissions.E009",
         )
+
+
+def _check_throttles(view: type[APIView], keys: set[str]) -> Iterator[CheckMessage]:
+    if LimitThrottle not in view.throttle_classes:
+        yield Error("Overrides the throttle classes without LimitThrottle.", obj=view, id="permissions.E012")
+    declaration = getattr(view, "throttles", None) or {}
+    for key in sorted(declaration.keys() - keys):
+        yield Error(f"Names limits for {key!r}, which it does not answer.", obj=view, id="permissions.E011")
+    for key in sorted(declaration):
+        for name in throttles.declared(view, key):
+            limit = limits.LIMITS.get(name)
+            if limit is None or not limit.is_for_views:
+                yield Error(
+                    f"{key!r} names the limit {name!r}, which is none for views.",
+                    hint="permissions/limits.py has those that there are.",
+                    obj=view,
+                    id="permissions.E011",
+                )
+
+
+def _check_limits() -> Iterator[CheckMessage]:
+    for name in sorted(settings.THROTTLE_RATES.keys() - limits.LIMITS.keys()):
+        yield Error(f"The settings change a limit {name!r}, which there is not.", id="permissions.E013")
+    try:
+        limits.counter()
+        for name in limits.LIMITS:
+            limits.rate(name)
+    except ImproperlyConfigured as error:
+        yield Error(str(error), id="permissions.E013")
+
+
+@register(Tags.security, deploy=True)
+def check_deployed_limits(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Say that limits are not shared; no warning, because one process is a deployment too."""
+    if settings.REDIS_URL:
+        return []
+    hint = "Set REDIS_URL where there are several: each of them lets through as much as the limit says."
+    return [Info("Limits are counted by each process for itself.", hint=hint, id="permissions.I001")]

@@ -26,3 +26,12 @@ class SignInTooOld(APIException):
     def __init__(self) -> None:
         self.max_age = int(settings.STEP_UP_MAX_AGE.total_seconds())
         super().__init__(f"This needs a sign-in that is at most {self.max_age} seconds old: step up, or sign in again.")
+
+
+class ScopeNotHeld(PermissionDenied):
+    """403: nobody gives away, to a person, a role or a client, a scope that their own token does not hold."""
+
+    default_code = "scope_not_held"
+
+    def __init__(self, missing: frozenset[str]) -> None:
+        super().__init__(f"Your own token does not hold: {' '.join(sorted(missing))}.")

@@ -71,7 +71,13 @@ _ANY_PERSON = PEOPLE | {Kind.PERSON}
 
 register(
     Grant(Scope.PROFILE_READ, "See one's own account and tenants.", EVERY_ROLE, _ANY_PERSON),
-    Grant(Scope.PROFILE_WRITE, "Change one's own password.", EVERY_ROLE, _ANY_PERSON),
+    Grant(
+        Scope.PROFILE_WRITE,
+        "Change one's own account, its address and password, or delete it.",
+        EVERY_ROLE,
+        _ANY_PERSON,
+    ),
+    Grant(Scope.TENANTS_WRITE, "Create tenants of one's own, and join others by invitation.", EVERY_ROLE, _ANY_PERSON),
     Grant(Scope.SESSIONS_READ, "See where one is signed in.", EVERY_ROLE, _ANY_PERSON),
     Grant(
         Scope.SESSIONS_WRITE,
@@ -82,7 +88,15 @@ register(
     Grant(Scope.TENANT_READ, "See the tenant's name and settings.", EVERY_ROLE, READERS),
     Grant(Scope.TENANT_WRITE, "Change the tenant's name and settings.", FROM_ADMIN, PEOPLE),
     Grant(Scope.MEMBERS_READ, "See who is in the tenant and with which role.", EVERY_ROLE, READERS),
-    Grant(Scope.MEMBERS_WRITE, "Change roles and remove members.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.MEMBERS_WRITE, "Change roles, suspend, reactivate and remove members.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.MEMBER_ADDRESSES_READ, "See members' e-mail addresses.", FROM_MEMBER, PEOPLE_AND_CLIENTS),
+    Grant(Scope.INVITATIONS_READ, "See who is invited.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.INVITATIONS_WRITE, "Invite people, up to one's own role.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.ROLES_READ, "See the tenant's roles, and what each scope allows.", EVERY_ROLE, PEOPLE),
+    Grant(Scope.ROLES_WRITE, "Compose roles from scopes that one holds.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.DOMAINS_READ, "See the tenant's domains.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.DOMAINS_WRITE, "Add, prove and remove domains, and say who joins by them.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.AUDIT_EVENTS_READ, "Read, export and verify the audit trail.", FROM_ADMIN, PEOPLE_AND_CLIENTS),
     Grant(Scope.CLIENTS_READ, "See the tenant's machine clients.", FROM_ADMIN, PEOPLE),
     Grant(Scope.CLIENTS_WRITE, "Create, change and delete machine clients and their secrets.", FROM_ADMIN, PEOPLE),
     Grant(Scope.PLATFORM_TENANTS_READ, "See every tenant of the platform.", frozenset(OperatorRole), _STAFF),
@@ -123,6 +137,21 @@ def granted(kind: Kind, role: str | None) -> frozenset[str]:
 def ceiling(kind: Kind) -> frozenset[str]:
     """Return the scopes that a caller of `kind` may ever hold."""
     return frozenset(grant.scope for grant in _table.values() if kind in grant.kinds)
+
+
+def personal() -> frozenset[str]:
+    """Return the scopes about oneself: every person holds them, in whichever role, and in no tenant at all."""
+    return ceiling(Kind.PERSON)
+
+
+def grantable() -> frozenset[str]:
+    """Return the scopes that a tenant may compose roles of."""
+    return ceiling(Kind.MEMBER) - personal()
+
+
+def composed(chosen: Iterable[str]) -> frozenset[str]:
+    """Return the scopes that a member holds through a role composed of `chosen`."""
+    return (frozenset(chosen) & grantable()) | personal()
 
 
 def narrow(held: frozenset[str], requested: Iterable[str]) -> frozenset[str]:

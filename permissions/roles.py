@@ -1,4 +1,4 @@
-"""Built-in roles and their order. Which scopes each one holds is in ``policy.py``."""
+"""Built-in roles. Which scopes each one holds is in ``policy.py``, who outranks whom in ``standing.py``."""
 
 from enum import StrEnum
 
@@ -18,15 +18,3 @@ class OperatorRole(StrEnum):
     ADMIN = "admin"
     OPERATOR = "operator"
     SUPPORT = "support"
-
-
-_STRONGEST_FIRST = tuple(Role)
-
-
-def outranks(first: str, second: str) -> bool:
-    """Tell whether tenant role `first` is strictly stronger than `second`.
-
-    Raises:
-        ValueError: one of them is no tenant role.
-    """
-    return _STRONGEST_FIRST.index(Role(first)) < _STRONGEST_FIRST.index(Role(second))

@@ -32,7 +32,7 @@ from tenants.registry.models import Tenant
 from tenants.routing import directory
 from tests.committed import remove
 
-pytest_plugins = ["tests.running_demo"]
+pytest_plugins = ["tests.running_demo", "tests.smtp", "tests.mailed"]
 
 Call = Callable[..., Any]
 

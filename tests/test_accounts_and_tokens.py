@@ -51,7 +51,7 @@ def test_a_person_registers_and_signs_in_to_no_tenant(call: Call) -> None:
     assert (tokens["tenant"], tokens["role"], tokens["scope"]) == (
         None,
         None,
-        "profile:read profile:write sessions:read sessions:write",
+        "profile:read profile:write sessions:read sessions:write tenants:write",
     )
     auth = bearer(tokens["access_token"])
     me = call("nobody", "GET", "/api/v1/me", host=API_HOST, **auth).json()

@@ -24,7 +24,16 @@ PROJECT = "/api/v1/projects"
 
 # A good body for each endpoint that takes one: what is wrong below is wrong in one place alone.
 BODIES: dict[str, dict[str, Any]] = {
-    "POST /api/v1/auth/register": {"email": "a@b.test", "password": "a rather long password", "name": "A"},
+    "POST /api/v1/auth/register": {
+        "email": "a@b.test", "password": "a rather long password", "name": "A", "locale": "en", "time_zone": "UTC",
+        "tenant": {"name": "A", "slug": "a-and-b"},
+    },
+    "POST /api/v1/auth/email/verify": {"token": "tl_x", "tenant": {"name": "A", "slug": "a-and-b"}},
+    "POST /api/v1/auth/email/resend": {"email": "a@b.test"},
+    "POST /api/v1/auth/email/change": {"new_email": "a@b.test", "password": "x"},
+    "POST /api/v1/auth/password/forgot": {"email": "a@b.test"},
+    "POST /api/v1/auth/password/reset": {"token": "tl_x", "new_password": "a rather long password"},
+    "PATCH /api/v1/me": {"name": "A", "locale": "pt-BR", "time_zone": "Europe/Lisbon"},
     "POST /api/v1/auth/login": {"email": "a@b.test", "password": "x", "tenant": "acme", "scope": "tenant:read"},
     "POST /api/v1/auth/refresh": {"refresh_token": "tr_x"},
     "POST /api/v1/auth/verify": {"token": "x"},
@@ -32,13 +41,25 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/auth/switch": {"tenant": "acme", "scope": "tenant:read"},
     "POST /api/v1/auth/step-up": {"password": "x"},
     "POST /api/v1/auth/password/change": {"current_password": "x", "new_password": "a rather long password"},
-    "PATCH /api/v1/tenant": {"name": "Acme"},
+    "PATCH /api/v1/tenant": {
+        "name": "Acme", "locale": "en", "time_zone": "UTC", "branding": {"primary_color": "#1a73e8"},
+        "shows_addresses": True,
+    },
+    "POST /api/v1/tenants": {"slug": "probe", "name": "Probe"},
+    "POST /api/v1/tenant/transfer-ownership": {"member_id": MISSING_ID, "become": "admin"},
+    "POST /api/v1/roles": {"name": "probe", "description": "x", "scopes": ["projects:read"]},
+    f"PATCH /api/v1/roles/{MISSING_ID}": {"name": "probe", "description": "x", "scopes": ["projects:read"]},
+    "POST /api/v1/invitations": {"email": "a@b.test", "role": "viewer", "expires_in_days": 7},
+    "POST /api/v1/invitations/bulk": {"invitations": [{"email": "a@b.test", "role": "viewer", "expires_in_days": 7}]},
+    "POST /api/v1/invitations/accept": {"token": "ti_x", "password": "a rather long password", "name": "A"},
     "POST /api/v1/clients": {"name": "x", "scopes": ["projects:read"], "expires_at": "2199-01-31T00:00:00Z"},
     f"PATCH /api/v1/clients/{MISSING_ID}": {
         "name": "x", "scopes": ["projects:read"], "is_active": True, "expires_at": "2199-01-31T00:00:00Z",
     },
     f"POST /api/v1/clients/{MISSING_ID}/secrets": {"expires_at": "2199-01-31T00:00:00Z"},
     f"PATCH /api/v1/members/{MISSING_ID}": {"role": "viewer"},
+    "POST /api/v1/domains": {"domain": "a-and-b.test", "auto_join": True, "join_role": "viewer"},
+    f"PATCH /api/v1/domains/{MISSING_ID}": {"auto_join": True, "join_role": "viewer"},
     "POST /api/v1/projects": {"name": "x", "description": "x", "status": "active"},
     f"PUT /api/v1/projects/{MISSING_ID}": {"name": "x"},
     f"PATCH /api/v1/projects/{MISSING_ID}": {"name": "x"},
@@ -55,7 +76,11 @@ BODIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 FORMS = {f"POST /oauth/{name}" for name in ("token", "introspect", "revoke")}  # see test_oauth.py
 NO_BODY = {f"POST /operator/v1/tenants/{MISSING_ID}/{action}" for action in ("suspend", "resume")} | {
-    f"POST /operator/v1/keys/{MISSING_ID}/retire"
+    f"POST /operator/v1/keys/{MISSING_ID}/retire",
+    "POST /api/v1/members/leave",
+    f"POST /api/v1/domains/{MISSING_ID}/prove",
+    *(f"POST /api/v1/members/{MISSING_ID}/{action}" for action in ("suspend", "reactivate")),
+    *(f"POST /api/v1/invitations/{MISSING_ID}/{action}" for action in ("resend", "revoke")),
 }
 
 every_body = pytest.mark.parametrize("endpoint", BODIES)
@@ -66,8 +91,24 @@ def send(call: Call, endpoint: str, body: Any, **extra: Any) -> Any:
     actor, host = ("operator", API_HOST) if path.startswith("/operator/") else ("acme_owner", ACME)
     if MISSING_ID in path:  # a row that is there, so that the body is what is looked at
         collection = path.partition(f"/{MISSING_ID}")[0]
-        path = path.replace(MISSING_ID, call(actor, "GET", collection).json()["results"][0]["id"])
+        path = path.replace(MISSING_ID, existing(call, actor, collection))
     return call(actor, method, path, body, host=host, **extra)
+
+
+# What the demo's tenants do not have by themselves.
+MADE: dict[str, dict[str, Any]] = {
+    "/api/v1/roles": {"name": "made-for-tests", "scopes": ["tasks:read"]},
+    "/api/v1/invitations": {"email": "made-for-tests@b.test", "role": "viewer"},
+    "/api/v1/domains": {"domain": "made-for-tests.test"},
+}
+
+
+def existing(call: Call, actor: str, collection: str) -> str:
+    """The id of a row that is there, made when it is missing."""
+    listed = call(actor, "GET", collection).json()
+    rows = listed if isinstance(listed, list) else listed["results"]
+    ids = [row["kid"] if "kid" in row else row["id"] for row in rows]
+    return str(next(filter(None, ids), None) or call(actor, "POST", collection, MADE[collection]).json()["id"])
 
 
 def assert_problem(response: Any, *statuses: int) -> None:
@@ -189,6 +230,9 @@ LISTS = {
     "/api/v1/tasks": "acme_owner",
     "/api/v1/members": "acme_owner",
     "/api/v1/clients": "acme_owner",
+    "/api/v1/invitations": "acme_owner",
+    "/api/v1/domains": "acme_owner",
+    "/api/v1/audit-events": "acme_owner",
     "/api/v1/me/sessions": "acme_owner",
     "/operator/v1/tenants": "operator",
 }
@@ -214,7 +258,9 @@ def test_a_bad_parameter_is_named(call: Call, path: str, query: str) -> None:
     [
         (PROJECT, "status=nope"), (PROJECT, "created_by=x"), (PROJECT, "search=%00"),
         ("/api/v1/tasks", "project=not-a-uuid"), ("/api/v1/tasks", "due_on=soon"), ("/api/v1/tasks", "assignee_id=5"),
-        ("/api/v1/members", "role=emperor"), ("/operator/v1/tenants", "status=gone"),
+        ("/api/v1/members", "role=emperor"), ("/api/v1/members", "status=gone"), ("/api/v1/invitations", "status=gone"),
+        ("/api/v1/domains", "status=gone"),
+        ("/api/v1/audit-events", "target_id=x"), ("/operator/v1/tenants", "status=gone"),
     ],
 )  # fmt: skip
 def test_a_bad_filter_is_named(call: Call, path: str, query: str) -> None:

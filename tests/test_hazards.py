@@ -54,7 +54,7 @@ def test_s6_a_slug_used_again_leads_to_an_empty_tenant(unwrapped: None) -> None:
         with enter(first.pk):
             Project.objects.create(name="Of the old customer", created_by=first.pk)
         # The old schema stays behind on purpose: only its registry rows go.
-        Tenant.objects.filter(pk=first.pk).delete()
+        Tenant.objects.using("owner").filter(pk=first.pk).delete()
         with provisioned("phoenix") as second:
             assert second.schema_name != first.schema_name
             with enter(second.pk):

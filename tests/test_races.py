@@ -112,7 +112,7 @@ def test_one_slug_has_one_tenant(unwrapped: None) -> None:
         assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
         assert schemas() - before == set(created)
     finally:
-        Tenant.objects.filter(slug="crowded").delete()
+        Tenant.objects.using("owner").filter(slug="crowded").delete()
         for name in created:
             drop_schema(name)
 

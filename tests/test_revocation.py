@@ -86,8 +86,8 @@ def sign_in(user: User, tenant: Tenant) -> IssuedTokens:
 @pytest.fixture
 def stage(unwrapped: None, ports: list[int]) -> Iterator[Stage]:
     emails = [f"{name}@revocation.test" for name in ("owner", "victim", "staff")]
-    with provisioned(next(_slugs)) as tenant:
-        try:
+    try:
+        with provisioned(next(_slugs)) as tenant:
             owner, victim, staff = (accounts.create_user(email=email, password=PASSWORD) for email in emails)
             members.add_member(tenant_id=tenant.pk, user_id=owner.pk, role=Role.OWNER)
             admin = members.add_member(tenant_id=tenant.pk, user_id=victim.pk, role=Role.ADMIN)
@@ -105,8 +105,8 @@ def stage(unwrapped: None, ports: list[int]) -> Iterator[Stage]:
                 staff_token=operators.sign_in(user=staff, scope="", methods=METHODS, device=DEVICE).access_token,
                 ports=ports,
             )
-        finally:
-            User.objects.filter(email__in=emails).delete()
+    finally:
+        User.objects.filter(email__in=emails).delete()
 
 
 # --- What is revoked, and how -----------------------------------------------------------------------------------------

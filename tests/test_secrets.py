@@ -32,7 +32,10 @@ from identity.oauth.grants import ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE
 from identity.sessions.models import RefreshFamily
 from identity.tokens import services as tokens
 from tenants.registry import selectors as registry
+from tenants.registry.models import Tenant
+from tests.committed import remove
 from tests.conftest import API_HOST
+from tests.mailed import token_to
 
 FORM = "application/x-www-form-urlencoded"
 PERSON = "canary@people.test"
@@ -61,7 +64,7 @@ def hits(written: Mapping[str, bytes], known: Secrets, spell: Callable[[bytes], 
 def cores(name: str, text: str) -> list[bytes]:
     """What nobody may learn of something that is given away: of an access token, only its signature is secret."""
     text = text.rpartition(".")[2] if name == "access_token" else text
-    raw = base64.urlsafe_b64decode(text.removeprefix("tr_").removeprefix("ts_") + "==")
+    raw = base64.urlsafe_b64decode(re.sub("^t[rsl]_", "", text) + "==")
     return [text.encode(), raw[-32:]]
 
 
@@ -84,8 +87,8 @@ GIVEN = re.compile(r"/auth/(login|refresh|switch|step-up)$|/oauth/token$|/suppor
 class Life:
     """All that people, machines and staff do. It knows their secrets, and keeps what they were answered."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, link_to: Callable[[str], str] = token_to) -> None:
+        self._send, self._link_to = send, link_to
         self.known: Secrets = {}
         self.answers: dict[str, bytes] = {}
 
@@ -146,6 +149,9 @@ class Life:
         new = {"email": PERSON, "password": self.password, "name": "Canary"}
         for body, status in ((new | {"password": self.wrong[:14]}, 400), (new, 201), (new, 201)):
             self.ask(status, "POST /api/v1/auth/register", body)
+        link = self._link_to(PERSON)
+        self.known["link"] = cores("link", link)
+        self.ask(200, "POST /api/v1/auth/email/verify", {"token": link})
         tenant = {"slug": "canary", "name": "Canary", "owner_email": PERSON}
         self.login = {"email": PERSON, "password": self.password}
         self.ask(401, "POST /api/v1/auth/login", self.login | {"password": self.wrong})
@@ -312,6 +318,8 @@ def committed(unwrapped: None) -> Iterator[None]:
     """Real commits, because the owner reads what is stored; nothing of it stays."""
     kept = set(StoredKey.objects.values_list("pk", flat=True))
     yield
+    for tenant in Tenant.objects.filter(slug="canary"):
+        remove(tenant)
     StoredKey.objects.exclude(pk__in=kept).delete()
     User.objects.filter(email=PERSON).delete()
 

@@ -1,6 +1,7 @@
 """The canaries of ``test_secrets.py`` against a running server that logs all it can, and its disk."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from tests.running_demo import ROOT, free_port
+from tests.smtp import MailServer, text_of
 from tests.test_secrets import PERSON, Life, Send, hits
 
 READY_SECONDS, STOP_SECONDS, ANSWER_SECONDS = 60, 60, 20
@@ -27,12 +29,13 @@ def send_to(port: int) -> Send:
 
 
 @contextmanager
-def demo(folder: Path) -> Iterator[int]:
+def demo(folder: Path, mail_server: str) -> Iterator[int]:
     """A demo that keeps everything in `folder` and writes all it has to say into the file `output` there; its port."""
     port, deadline = free_port(), time.monotonic() + READY_SECONDS
     environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "ISSUER"}}
     environment |= {"DATA_DIR": str(folder), "PORT": str(port), "DJANGO_SETTINGS_MODULE": "config.settings"}
     environment |= {"TENANTRY_ENV": "development", "LOG_LEVEL": "DEBUG", "ACCESS_LOG": "1"}
+    environment |= {"EMAIL_URL": mail_server, "MAIL_DELIVERY": "thread"}
     command = [sys.executable, "manage.py", "demo", "--json"]
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
@@ -47,10 +50,15 @@ def demo(folder: Path) -> Iterator[int]:
         process.wait(STOP_SECONDS)
 
 
-def test_a_server_leaves_no_secret_behind(tmp_path: Path) -> None:
+def test_a_server_leaves_no_secret_behind(tmp_path: Path, smtp: MailServer) -> None:
     """On its output, in the files of its database with their logs, and wherever else it keeps data."""
-    with demo(tmp_path) as port:
-        life = Life(send_to(port))
+
+    def link_to(address: str) -> str:
+        newest = [message for message in smtp.wait_for(2) if message["To"] == address][-1]
+        return re.findall(r"^tl_\S+$", text_of(newest), re.MULTILINE)[0]
+
+    with demo(tmp_path, smtp.url) as port:
+        life = Life(send_to(port), link_to)
         life.live()
         life.err()
         life.leave()

@@ -327,7 +327,7 @@ def test_what_has_been_over_for_long_is_pruned_in_batches(
     RefreshFamily.objects.filter(session=session_of(kept[0]), tenant__slug="globex").update(idle_expires_at=long_ago)
     call_command("prune", "--batch", "2", "--json")
     deleted = json.loads(capsys.readouterr().out)
-    assert deleted == {"sessions": 5, "refresh families": 1, "client secrets": 0, "keys": 0}
+    assert {name: count for name, count in deleted.items() if count} == {"sessions": 5, "refresh families": 1}
     assert set(Session.objects.values_list("pk", flat=True)) == {session_of(tokens).pk for tokens in kept}
     assert (refresh(call, kept[0]).status_code, refresh(call, idle).status_code) == (200, 401)
     call_command("prune")
@@ -339,7 +339,7 @@ def test_pruning_finds_what_is_over_by_an_index(db: None) -> None:
     with CaptureQueriesContext(connection) as queries:
         call_command("prune", "--json")
     selects = [query["sql"] for query in queries if query["sql"].startswith("SELECT") and " LIMIT " in query["sql"]]
-    assert len(selects) == 4
+    assert len(selects) == 8
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         for statement in selects:

@@ -25,6 +25,7 @@ PRODUCTION = {
     "API_HOSTS": "api.example.com",
     "ISSUER": "https://api.example.com",
     "TENANT_APPS": "examples.projects",
+    "EMAIL_URL": "smtp+tls://nobody@127.0.0.1:587",
 }
 
 
@@ -49,7 +50,7 @@ def test_production_starts_with_all_it_needs(tmp_path: Path) -> None:
     assert result.stdout.split() == ["False", "True", "True", "False", "https://api.example.com"], result.stderr
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "BASE_DOMAIN", "API_HOSTS", "ISSUER", "TENANT_APPS"])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "BASE_DOMAIN", "API_HOSTS", "ISSUER", "TENANT_APPS", "EMAIL_URL"])
 def test_production_starts_with_nothing_missing(tmp_path: Path, name: str) -> None:
     """And is the default: forgetting to say so is no way around it."""
     rest = {key: value for key, value in PRODUCTION.items() if key not in {name, "TENANTRY_ENV"}}
@@ -61,8 +62,14 @@ def test_production_starts_with_nothing_missing(tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize(
     "change",
-    [{"TENANTRY_ENV": "staging"}, {"DATABASE_URL": "mysql://root@127.0.0.1/x"}],
-    ids=["environment", "database"],
+    [
+        {"TENANTRY_ENV": "staging"},
+        {"DATABASE_URL": "mysql://root@127.0.0.1/x"},
+        {"EMAIL_URL": "http://127.0.0.1"},
+        {"MAIL_DELIVERY": "pigeon"},
+        {"EMAIL_VERIFICATION": "never"},
+    ],
+    ids=["environment", "database", "mail server", "mail delivery", "verification"],
 )
 def test_nonsense_is_refused(tmp_path: Path, change: dict[str, str]) -> None:
     result = start(PRODUCTION | change, tmp_path)

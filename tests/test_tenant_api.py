@@ -9,6 +9,8 @@ from django.core.management import call_command
 from identity.members import services
 from identity.members.errors import LastOwner
 from identity.members.models import Membership
+from permissions import policy
+from permissions.principals import Kind
 from permissions.roles import Role
 from tenants.registry.models import Tenant
 from tests.conftest import ACME, API_HOST, Call
@@ -45,14 +47,14 @@ def test_an_admin_renames_the_tenant(call: Call) -> None:
 
 
 def test_members_are_the_tenants_own(call: Call) -> None:
-    listed = call("acme_viewer", "GET", "/api/v1/members").json()["results"]
+    listed = call("acme_member", "GET", "/api/v1/members").json()["results"]
     assert {row["email"] for row in listed} == {
         *(f"{role}@acme.test" for role in Role),
         "both@people.test",
     }
-    owner = call("acme_viewer", "GET", "/api/v1/members?role=owner").json()["results"]
+    owner = call("acme_member", "GET", "/api/v1/members?role=owner").json()["results"]
     assert [row["email"] for row in owner] == ["owner@acme.test"]
-    found = call("acme_viewer", "GET", "/api/v1/members?search=VIEW").json()["results"]
+    found = call("acme_member", "GET", "/api/v1/members?search=VIEW").json()["results"]
     assert [row["email"] for row in found] == ["viewer@acme.test"]
 
 
@@ -109,6 +111,7 @@ def test_what_counts_is_the_role_of_now_not_the_tokens(call: Call) -> None:
             membership_id=member("admin@acme.test").pk,
             role=Role.VIEWER,
             by=caller.user_id,
+            held=policy.ceiling(Kind.MEMBER),
         )
 
 

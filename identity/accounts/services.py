@@ -1,44 +1,43 @@
-"""Changing accounts: every function is one transaction."""
+"""Changing accounts: every function is one transaction. What works by mailed links is in ``registration`` and
+``recovery``.
+"""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from uuid import UUID
 
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
+from django.db.models import Exists, ForeignObjectRel, OuterRef
+from django.utils import timezone
 
-from identity.accounts.models import User, normalize_email
-from identity.accounts.signals import account_deactivated, password_changed
+from identity.accounts import links, selectors
+from identity.accounts.models import PROFILE, User, normalize_email
+from identity.accounts.signals import account_deactivated, account_deleting, email_verified, password_changed
+from identity.mail.services import enqueue
+from tenants.audit.services import Target, record
+
+# What refers to an account and is nothing without it. Whatever else does keeps an account from being pruned.
+_BELONGINGS = frozenset({"sessions", "mailed_links"})
 
 
 @transaction.atomic
-def create_user(*, email: str, password: str, name: str = "") -> User:
+def create_user(*, email: str, password: str, name: str = "", verified: bool = True) -> User:
     """Create an account.
+
+    Args:
+        verified: whether the caller vouches that the address is its owner's.
 
     Raises:
         ValidationError: the password breaks a rule; the message says which.
         IntegrityError: the address has an account already.
     """
-    user = User(email=normalize_email(email), name=name)
+    user = User(email=normalize_email(email), name=name, email_verified_at=timezone.now() if verified else None)
     validate_password(password, user)
     user.set_password(password)
     user.save(force_insert=True)
     return user
-
-
-@transaction.atomic
-def register(*, email: str, password: str, name: str = "") -> None:
-    """Create an account for an address that has none; leave an existing account as it is.
-
-    Nothing tells the two apart: same result, and the same work, a password hash, either way (ASVS 6.3.8).
-
-    Raises:
-        ValidationError: the password breaks a rule.
-    """
-    user = User(email=normalize_email(email), name=name)
-    validate_password(password, user)
-    user.password = make_password(password)
-    # ON CONFLICT DO NOTHING: two registrations of one address at once end as one account and no error.
-    User.objects.bulk_create([user], ignore_conflicts=True)
 
 
 def is_password_of(*, user_id: UUID, password: str) -> bool:
@@ -49,7 +48,8 @@ def is_password_of(*, user_id: UUID, password: str) -> bool:
 
 @transaction.atomic
 def change_password(*, user_id: UUID, current: str, new: str, keep_session: UUID | None) -> bool:
-    """Give a person another password, and end all their sessions but one.
+    """Give a person another password, and end all their sessions but one. Open links of theirs are void, and they are
+    told by mail.
 
     The account's row stays locked until the end: who signs in with the old password at the same time finds it changed
     (see ``hold_credentials``).
@@ -66,18 +66,82 @@ def change_password(*, user_id: UUID, current: str, new: str, keep_session: UUID
     validate_password(new, user)
     user.set_password(new)
     user.save(update_fields=["password"])
+    links.void_links(user)
     password_changed.send(sender=User, user_id=user_id, keep_session=keep_session)
+    enqueue(template="password_changed", to=user.email, context={"user": user_id})
+    record(action="account.password_changed", tenant_id=None, person=user_id, targets=[target(user)])
     return True
 
 
 def hold_credentials(user: User) -> bool:
-    """Tell whether what was just proved still holds, and keep it so until the transaction ends.
+    """Tell whether what was just proved still holds, and may begin a session; keep it so until the transaction ends.
 
     Between checking a password and starting a session, the password may be changed or the account closed; what ended
     all sessions then must not miss this one.
     """
-    unchanged = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
+    unchanged = User.objects.filter(selectors.can_sign_in(), pk=user.pk, password=user.password)
     return unchanged.select_for_update(no_key=True).values_list("pk").first() is not None
+
+
+def hold_account(*, user_id: UUID) -> User:
+    """Return an active account, and keep it so until the transaction ends; those who hold the same one take turns.
+
+    Raises:
+        User.DoesNotExist: there is no such active account.
+    """
+    return User.objects.select_for_update(no_key=True).get(pk=user_id, is_active=True)
+
+
+@transaction.atomic
+def mark_verified(*, user_id: UUID) -> None:
+    """Note that a person has proved their address in another way than by a link of ours to verify it: by accepting an
+    invitation that was mailed there, for instance. Doing it twice changes nothing.
+
+    Raises:
+        User.DoesNotExist: there is no such account.
+    """
+    user = User.objects.select_for_update().get(pk=user_id)
+    if user.email_verified_at is None:
+        user.email_verified_at = timezone.now()
+        user.save(update_fields=["email_verified_at"])
+        links.void_links(user)
+        announce_proof(user, wanted_tenant=None)
+
+
+def announce_proof(user: User, *, wanted_tenant: Mapping[str, str] | None) -> None:
+    """Say that an address was proved for the first time, as the last part of the transaction that notes it."""
+    email_verified.send(sender=User, user_id=user.pk, email=user.email, wanted_tenant=wanted_tenant)
+    record(action="account.registered", tenant_id=None, person=user.pk, targets=[target(user)])
+
+
+@transaction.atomic
+def update_profile(*, user_id: UUID, changes: Mapping[str, str]) -> User:
+    """Change what people change of themselves (``models.PROFILE``), as that person.
+
+    Raises:
+        User.DoesNotExist: there is no such account.
+    """
+    user = selectors.user_by_id(user_id)
+    names = [name for name in PROFILE if name in changes]
+    for name in names:
+        setattr(user, name, changes[name])
+    user.save(update_fields=names)
+    return user
+
+
+@transaction.atomic
+def delete_account(*, user_id: UUID) -> None:
+    """Delete an account with all that is nothing without it: sessions, memberships, links.
+
+    Raises:
+        User.DoesNotExist: there is no such account.
+        Exception: whoever has to keep the account says why; see ``signals.account_deleting``.
+    """
+    user = User.objects.select_for_update().get(pk=user_id)
+    account_deleting.send(sender=User, user_id=user_id, email=user.email)
+    deleted = target(user)
+    user.delete()
+    record(action="account.deleted", tenant_id=None, person=user_id, targets=[deleted])
 
 
 @transaction.atomic
@@ -93,4 +157,33 @@ def set_active(*, user_id: UUID, is_active: bool) -> User:
         user.save(update_fields=["is_active"])
         if not is_active:
             account_deactivated.send(sender=User, user_id=user_id)
+        action = "account.reopened" if is_active else "account.closed"
+        record(action=action, tenant_id=None, targets=[target(user)])
     return user
+
+
+@transaction.atomic
+def prune_unproved(*, keep: timedelta, limit: int) -> int:
+    """Delete at most `limit` accounts whose address nobody has proved for `keep`, and return how many.
+
+    Only those that nothing of value refers to: no membership, no place on the staff, nothing that some app may have
+    added. What a person with a proved address has is never touched.
+    """
+    old, now = timezone.now() - keep, timezone.now()
+    claims = User.objects.filter(email_verified_at=None, is_active=True, created_at__lt=old)
+    claims = claims.exclude(mailed_links__expires_at__gt=now)  # somebody may still be about to prove it
+    for relation in User._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ForeignObjectRel) and relation.get_accessor_name() not in _BELONGINGS:
+            rows = relation.related_model._base_manager.filter(  # noqa: SLF001 -- Django documents it
+                **{relation.field.name: OuterRef("pk")}
+            )
+            claims = claims.exclude(Exists(rows))
+    locked = claims.order_by("created_at").select_for_update(skip_locked=True, of=("self",))
+    batch = list(locked.values_list("pk", flat=True)[:limit])
+    User.objects.filter(pk__in=batch).delete()
+    return len(batch)
+
+
+def target(user: User) -> Target:
+    """Return an account as the audit trail names it: an address is no name for a log."""
+    return Target("account", user.pk)

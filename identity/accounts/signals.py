@@ -7,3 +7,10 @@ password_changed = Signal()
 
 # An account was closed: its person can sign in no more. Arguments: user_id.
 account_deactivated = Signal()
+
+# Somebody proved for the first time that an account's address is theirs. Arguments: user_id, email; wanted_tenant,
+# ``{"name", "slug"}`` of a tenant that they asked for, or None.
+email_verified = Signal()
+
+# An account is about to be deleted; whoever has to keep it raises. Arguments: user_id, email.
+account_deleting = Signal()

@@ -1,14 +1,5 @@
 from rest_framework import status
-from rest_framework.exceptions import APIException, PermissionDenied
-
-
-class ScopeNotHeld(PermissionDenied):
-    """403: nobody gives a client a scope that their own token does not hold, nor a secret to one that has more."""
-
-    default_code = "scope_not_held"
-
-    def __init__(self, missing: frozenset[str]) -> None:
-        super().__init__(f"Your own token does not hold: {' '.join(sorted(missing))}.")
+from rest_framework.exceptions import APIException
 
 
 class TooManySecrets(APIException):

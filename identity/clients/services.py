@@ -17,10 +17,12 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from identity.clients.errors import ScopeNotHeld, TooManySecrets
+from identity.clients.errors import TooManySecrets
 from identity.clients.models import Client, ClientSecret
 from permissions import policy, scopes
+from permissions.errors import ScopeNotHeld
 from permissions.principals import Kind
+from tenants.audit.services import Target, record
 
 _PREFIX = "ts_"  # tells people, and secret scanners, what it is
 _SECRETS = 2
@@ -41,6 +43,7 @@ def create_client(
         tenant_id=tenant_id, name=name, scope=_grantable(scope, held), created_by=by, expires_at=expires_at
     )
     _, text = _add_secret(client, expires_at=None)
+    _record("client.created", client, {"scopes": [None, client.scopes], "expires_at": [None, expires_at]})
     return client, text
 
 
@@ -59,6 +62,7 @@ def change_client(*, tenant_id: UUID, client_id: UUID, held: frozenset[str], cha
     """
     client = _locked(tenant_id, client_id)
     before = (client.scope, client.is_active, client.expires_at)
+    described = _described(client)
     if "scopes" in changes:
         kept = frozenset(client.scopes)
         client.scope = _grantable(changes["scopes"], held | kept)
@@ -69,6 +73,9 @@ def change_client(*, tenant_id: UUID, client_id: UUID, held: frozenset[str], cha
     if (client.scope, client.is_active, client.expires_at) != before:
         client.version += 1
     client.save(update_fields=["name", "scope", "is_active", "expires_at", "version"])
+    changed = {key: [described[key], value] for key, value in _described(client).items() if value != described[key]}
+    if changed:
+        _record("client.changed", client, changed)
     return client
 
 
@@ -79,7 +86,9 @@ def delete_client(*, tenant_id: UUID, client_id: UUID) -> None:
     Raises:
         Client.DoesNotExist: the tenant has no such client.
     """
-    _locked(tenant_id, client_id).delete()
+    client = _locked(tenant_id, client_id)
+    _record("client.deleted", client, {"scopes": [client.scopes, None]})
+    client.delete()
 
 
 @transaction.atomic
@@ -97,7 +106,9 @@ def add_secret(
     _refuse_more_than(held, client.scopes)
     if _live_secrets(client_id).count() >= _SECRETS:
         raise TooManySecrets
-    return _add_secret(client, expires_at=expires_at)
+    row, text = _add_secret(client, expires_at=expires_at)
+    _record("client.secret_added", client, {"hint": [None, row.hint], "expires_at": [None, expires_at]})
+    return row, text
 
 
 @transaction.atomic
@@ -109,8 +120,11 @@ def delete_secret(*, tenant_id: UUID, client_id: UUID, secret_id: UUID) -> None:
         Client.DoesNotExist, ClientSecret.DoesNotExist: the tenant has no such client, or the client no such secret.
     """
     client = _locked(tenant_id, client_id)
-    ClientSecret.objects.get(client=client, pk=secret_id).delete()
+    secret = ClientSecret.objects.get(client=client, pk=secret_id)
+    hint = secret.hint
+    secret.delete()
     revoke_tokens(client_id=client.pk)
+    _record("client.secret_deleted", client, {"hint": [hint, None]})
 
 
 @transaction.atomic
@@ -173,6 +187,20 @@ def _add_secret(client: Client, *, expires_at: datetime | None) -> tuple[ClientS
     text = _PREFIX + secrets.token_urlsafe(32)
     row = ClientSecret.objects.create(client=client, digest=_digest(text), hint=text[-4:], expires_at=expires_at)
     return row, text
+
+
+def _described(client: Client) -> dict[str, Any]:
+    return {
+        "name": client.name,
+        "scopes": client.scopes,
+        "is_active": client.is_active,
+        "expires_at": client.expires_at,
+    }
+
+
+def _record(action: str, client: Client, changes: dict[str, list[Any]]) -> None:
+    targets = [Target("client", client.pk, client.name)]
+    record(action=action, tenant_id=client.tenant_id, targets=targets, changes=changes)
 
 
 def _digest(secret: str) -> bytes:

@@ -11,6 +11,7 @@ from identity.keys import encryption, selectors
 from identity.keys.errors import KeyInUse, KeysNotInDatabase
 from identity.keys.models import StoredKey
 from identity.keys.ring import Algorithm, KeyState, generate_key, load_key
+from tenants.audit.services import Target, record
 
 _LOCK = 0x6B657973  # "keys": whoever changes the ring holds this advisory lock
 
@@ -42,6 +43,7 @@ def rotate(*, immediately: bool = False, algorithm: Algorithm | None = None) -> 
         pending.activates_at = now
         pending.save(update_fields=["activates_at"])
     transaction.on_commit(selectors.forget)
+    _record("key.rotated", pending, activates_at=[None, pending.activates_at])
     return pending
 
 
@@ -64,6 +66,7 @@ def retire(*, kid: str) -> StoredKey:
         row.retired_at = timezone.now()
         row.save(update_fields=["retired_at"])
         transaction.on_commit(selectors.forget)
+        _record("key.retired", row)
     return row
 
 
@@ -119,3 +122,7 @@ def _encrypt_again() -> None:
         except encryption.Undecryptable:
             continue  # it verifies nothing any more either; prune_keys() gets it in its time
         row.save(update_fields=["private_key"])
+
+
+def _record(action: str, key: StoredKey, **changes: list[Any]) -> None:
+    record(action=action, tenant_id=None, targets=[Target("key", key.pk)], changes=changes)

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from rest_framework import status
 from rest_framework.exceptions import APIException, PermissionDenied
 
@@ -10,6 +12,17 @@ class LastOwner(APIException):
     default_detail = "A tenant keeps at least one active owner: make somebody else owner first."
 
 
+class SoleOwner(APIException):
+    """409: an account that is the only owner of tenants is not deleted; `tenants` says of which."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "sole_owner"
+
+    def __init__(self, slugs: Sequence[str]) -> None:
+        self.members = {"tenants": list(slugs)}  # of the problem
+        super().__init__(f"You are the only owner of: {', '.join(slugs)}. Make somebody else owner first.")
+
+
 class Outranked(PermissionDenied):
     """403: the caller's own role is too low for this change."""
 
@@ -17,8 +30,31 @@ class Outranked(PermissionDenied):
     default_detail = "Nobody changes a member who outranks them, and nobody grants a role above their own."
 
 
+class NotTheOwner(PermissionDenied):
+    """403: ownership is an owner's to give."""
+
+    default_code = "not_the_owner"
+    default_detail = "Only an owner gives ownership away."
+
+
 class NotAMember(PermissionDenied):
     """403: there is no such tenant, or the person has no place in it; which of the two is not told."""
 
     default_code = "not_a_member"
     default_detail = "This account is not an active member of that tenant."
+
+
+class AlreadyMember(APIException):
+    """409: this person is in the tenant already."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "already_member"
+    default_detail = "This person is a member of the tenant already."
+
+
+class MemberSuspended(APIException):
+    """409: a suspended member is reactivated first."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "member_suspended"
+    default_detail = "This member is suspended: reactivate them first."

@@ -2,9 +2,12 @@
 
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
-from identity.members.models import Membership, MembershipStatus
+from identity.members.models import BarredAddress, Membership, MembershipStatus, digests_of
+from identity.roles import selectors as roles
+from permissions.roles import Role
+from permissions.standing import Standing
 from tenants.registry.models import TenantStatus
 
 
@@ -18,14 +21,16 @@ def members_of(tenant_id: UUID | None) -> QuerySet[Membership]:
 def with_person(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
     """Return memberships with what a tenant may know of each person: inside it, other columns are refused."""
     own = (field.attname for field in Membership._meta.concrete_fields)
-    return memberships.select_related("user").only(*own, "user__email", "user__name")
+    return memberships.select_related("user", "custom_role").only(
+        *own, "user__email", "user__name", "custom_role__name", "custom_role__scope"
+    )
 
 
 def memberships_of(user_id: UUID) -> QuerySet[Membership]:
     """Return every membership of one person, with its tenant: last used first, then the newest."""
     return (
         Membership.objects.filter(user_id=user_id)
-        .select_related("tenant")
+        .select_related("tenant", "custom_role")
         .order_by(F("last_used_at").desc(nulls_last=True), "-joined_at", "id")
     )
 
@@ -43,3 +48,42 @@ def membership_by_slug(*, user_id: UUID, slug: str) -> Membership | None:
 def default_membership(user_id: UUID) -> Membership | None:
     """Return the membership that signing in without naming a tenant leads to: the last used, else the newest."""
     return memberships_of(user_id).filter(status=MembershipStatus.ACTIVE, tenant__status=TenantStatus.ACTIVE).first()
+
+
+def has_role(memberships: QuerySet[Membership], *, tenant_id: UUID, name: str) -> QuerySet[Membership]:
+    """Narrow memberships to those with a role.
+
+    Raises:
+        ValidationError: the tenant has no such role.
+    """
+    return memberships.filter(role=roles.role_by_name(tenant_id=tenant_id, name=name).name)
+
+
+def is_member(*, tenant_id: UUID, email: str) -> bool:
+    """Tell whether the account of a (normalized) address is in a tenant, active or suspended."""
+    return Membership.objects.filter(tenant_id=tenant_id, user__email=email).exists()
+
+
+def is_barred(*, tenant_id: UUID, email: str) -> bool:
+    """Tell whether the owner of a (normalized) address was thrown out of a tenant and was not invited since."""
+    return BarredAddress.objects.filter(tenant_id=tenant_id, digest__in=digests_of(email)).exists()
+
+
+def sole_ownerships(user_id: UUID) -> QuerySet[Membership]:
+    """Return the memberships by which a person is the only active owner of a tenant, with the tenants."""
+    owners = Membership.objects.filter(role=Role.OWNER, status=MembershipStatus.ACTIVE)
+    others = owners.filter(tenant=OuterRef("tenant")).exclude(user_id=user_id)
+    return owners.filter(user_id=user_id).filter(~Exists(others)).select_related("tenant").order_by("tenant__slug")
+
+
+def standing_of(*, tenant_id: UUID, user_id: UUID) -> Standing | None:
+    """Return what a person may do in a tenant now; None when they are no active member, or their account is closed."""
+    rows = Membership.objects.filter(tenant_id=tenant_id, user_id=user_id, status=MembershipStatus.ACTIVE)
+    member = rows.filter(user__is_active=True).select_related("custom_role").first()
+    return member.tenant_role.standing if member else None
+
+
+def name_of(*, tenant_id: UUID, user_id: UUID) -> str:
+    """Return what a member is called; empty when they have no name, or are none."""
+    names = Membership.objects.filter(tenant_id=tenant_id, user_id=user_id).values_list("user__name", flat=True)
+    return names.first() or ""

@@ -1,7 +1,11 @@
 """Changing memberships: every function is one transaction.
 
 Whoever changes who owns a tenant holds the lock on its owners' rows: of two owners who remove each other at the same
-time, the second one finds themselves removed.
+time, the second one finds themselves removed. Should a way be forgotten, Postgres refuses to commit a tenant without
+an owner (the trigger in ``migrations``).
+
+`by` is the caller's account, whose role is read under the lock: it counts what they are now. `held` is what their own
+token holds: nobody gives more than that.
 """
 
 from uuid import UUID
@@ -11,43 +15,105 @@ from django.db.models import Q
 from django.utils import timezone
 
 from identity.members import selectors
-from identity.members.errors import LastOwner, Outranked
-from identity.members.models import Membership, MembershipStatus
-from permissions.roles import Role, outranks
+from identity.members.errors import AlreadyMember, LastOwner, MemberSuspended, NotTheOwner, Outranked
+from identity.members.models import BarredAddress, Membership, MembershipStatus, digests_of
+from identity.roles import selectors as roles
+from identity.roles.selectors import TenantRole
+from permissions.errors import ScopeNotHeld
+from permissions.roles import Role
+from permissions.standing import Standing
+from tenants.audit.services import Target, record
 
 
 @transaction.atomic
-def add_member(*, tenant_id: UUID, user_id: UUID, role: Role) -> Membership:
-    """Make a person a member.
-
-    Raises:
-        IntegrityError: they are one already.
-    """
-    return Membership.objects.create(tenant_id=tenant_id, user_id=user_id, role=role)
-
-
-@transaction.atomic
-def change_role(*, tenant_id: UUID, membership_id: UUID, role: Role, by: UUID) -> Membership:
-    """Give a member another role. Their tokens are refused from the next request on.
+def add_member(*, tenant_id: UUID, user_id: UUID, role: str, reason: str = "added") -> Membership:
+    """Make a person a member. Whether they may become one is the caller's business: see ``selectors.is_barred``.
 
     Args:
-        by: the id of the person who asks.
+        role: the role's name.
+        reason: how they came, for the audit trail: ``invited``, ``domain``, ``created`` (the tenant) and so on.
+
+    Raises:
+        ValidationError: the tenant has no such role.
+        AlreadyMember: they are one.
+    """
+    own = roles.role_by_name(tenant_id=tenant_id, name=role, lock=True)
+    member, is_new = Membership.objects.get_or_create(
+        tenant_id=tenant_id, user_id=user_id, defaults={"role": own.name, "custom_role": own.custom}
+    )
+    if not is_new:
+        raise AlreadyMember
+    BarredAddress.objects.filter(tenant_id=tenant_id, digest__in=digests_of(member.user.email)).delete()
+    record(
+        action="member.added",
+        tenant_id=tenant_id,
+        targets=[Target("member", member.pk), Target("account", user_id)],
+        changes={"role": [None, own.name], "reason": [None, reason]},
+        person=user_id,
+    )
+    return member
+
+
+@transaction.atomic
+def change_role(*, tenant_id: UUID, membership_id: UUID, role: str, by: UUID, held: frozenset[str]) -> Membership:
+    """Give a member another role. Their tokens are refused from the next request on.
 
     Raises:
         Membership.DoesNotExist: this tenant has no such member.
+        ValidationError: it has no such role.
         Outranked: the member, or the role, is above the caller's own role.
+        ScopeNotHeld: the role holds more than the caller.
         LastOwner: the tenant would have no owner left.
     """
+    wanted = roles.role_by_name(tenant_id=tenant_id, name=role, lock=True)
     member, caller = _lock(tenant_id, membership_id, by)
-    if outranks(member.role, caller.role) or outranks(role, caller.role):
-        raise Outranked
-    if member.role == role:
+    _refuse_outranked(caller, member)
+    if member.role == wanted.name:
         return member
-    if role != Role.OWNER:
+    refuse_above(own=caller.tenant_role.standing, wanted=wanted.standing, held=held)
+    if wanted.name != Role.OWNER:
         _keep_an_owner(tenant_id, without=member)
-    member.role = role
-    member.version += 1
-    member.save(update_fields=["role", "version"])
+    before = member.role
+    member.take(wanted)
+    member.save(update_fields=["role", "custom_role", "version"])
+    _record("member.role_changed", member, role=[before, wanted.name])
+    return member
+
+
+@transaction.atomic
+def suspend_member(*, tenant_id: UUID, membership_id: UUID, by: UUID) -> Membership:
+    """Keep a member out until they are reactivated. Their tokens are refused from the next request on. Doing it twice
+    changes nothing.
+
+    Raises:
+        Membership.DoesNotExist: this tenant has no such member.
+        Outranked: the member is above the caller.
+        LastOwner: the tenant would have no active owner left.
+    """
+    member, caller = _lock(tenant_id, membership_id, by)
+    _refuse_outranked(caller, member)
+    if member.status == MembershipStatus.ACTIVE:
+        _keep_an_owner(tenant_id, without=member)
+        _set_status(member, MembershipStatus.SUSPENDED)
+        _record("member.suspended", member)
+    return member
+
+
+@transaction.atomic
+def reactivate_member(*, tenant_id: UUID, membership_id: UUID, by: UUID, held: frozenset[str]) -> Membership:
+    """Let a suspended member in again, with the role they have. Doing it twice changes nothing.
+
+    Raises:
+        Membership.DoesNotExist: this tenant has no such member.
+        Outranked: the member is above the caller.
+        ScopeNotHeld: the member's role holds more than the caller.
+    """
+    member, caller = _lock(tenant_id, membership_id, by)
+    _refuse_outranked(caller, member)
+    if member.status == MembershipStatus.SUSPENDED:
+        refuse_above(own=caller.tenant_role.standing, wanted=member.tenant_role.standing, held=held)
+        _set_status(member, MembershipStatus.ACTIVE)
+        _record("member.reactivated", member)
     return member
 
 
@@ -61,10 +127,67 @@ def remove_member(*, tenant_id: UUID, membership_id: UUID, by: UUID) -> None:
         LastOwner: the tenant would have no owner left.
     """
     member, caller = _lock(tenant_id, membership_id, by)
-    if outranks(member.role, caller.role):
-        raise Outranked
-    _keep_an_owner(tenant_id, without=member)
-    member.delete()
+    _refuse_outranked(caller, member)
+    if member.pk != caller.pk:
+        _bar(member)
+    _remove(member, "member.removed")
+
+
+@transaction.atomic
+def leave(*, tenant_id: UUID, user_id: UUID) -> None:
+    """Take oneself out of a tenant. Somebody suspended who does so, with their whole account, stays out.
+
+    Raises:
+        Membership.DoesNotExist: one is in it no longer.
+        LastOwner: the tenant would have no owner left.
+    """
+    member = next((row for row in _locked(tenant_id, Q(user_id=user_id)) if row.user_id == user_id), None)
+    if member is None:
+        raise Membership.DoesNotExist
+    if member.status == MembershipStatus.SUSPENDED:
+        _bar(member)
+    _remove(member, "member.left")
+
+
+@transaction.atomic
+def transfer_ownership(
+    *, tenant_id: UUID, membership_id: UUID, by: UUID, become: str, held: frozenset[str]
+) -> Membership:
+    """Make another member owner in the caller's place: both change, or neither.
+
+    Args:
+        become: the role that the caller has afterwards.
+
+    Raises:
+        Membership.DoesNotExist: this tenant has no such member.
+        ValidationError: it has no such role to become.
+        NotTheOwner: the caller is none.
+        ScopeNotHeld: the owner's role holds more than the caller's token.
+        MemberSuspended: a tenant is not given to somebody who cannot enter it.
+        AlreadyMember: nothing would change: the member is the caller.
+    """
+    next_role = roles.role_by_name(tenant_id=tenant_id, name=become, field="become", lock=True)
+    member, caller = _lock(tenant_id, membership_id, by)
+    if caller.role != Role.OWNER:
+        raise NotTheOwner
+    refuse_above(own=caller.tenant_role.standing, wanted=Standing.built_in(Role.OWNER), held=held)
+    if member.status != MembershipStatus.ACTIVE:
+        raise MemberSuspended
+    if member.pk == caller.pk:
+        raise AlreadyMember("You are the owner already: name another member.")
+    changed = ((member, TenantRole(Role.OWNER.value)), (caller, next_role))
+    roles_before = [member.role, caller.role]
+    for row, role in changed:
+        if row.role != role.name:
+            row.take(role)
+            row.save(update_fields=["role", "custom_role", "version"])
+    record(
+        action="tenant.ownership_transferred",
+        tenant_id=tenant_id,
+        targets=[_target(member), _target(caller)],
+        changes={"role": [roles_before[0], member.role], "own_role": [roles_before[1], caller.role]},
+    )
+    return member
 
 
 @transaction.atomic
@@ -73,17 +196,23 @@ def note_use(membership: Membership) -> None:
     Membership.objects.filter(pk=membership.pk).update(last_used_at=timezone.now())
 
 
-def _lock(tenant_id: UUID, membership_id: UUID, by: UUID) -> tuple[Membership, Membership]:
-    """Lock the member, the caller and the tenant's owners, in one order for everybody, and return the first two.
+def refuse_above(*, own: Standing, wanted: Standing, held: frozenset[str]) -> None:
+    """Refuse to let somebody give away a role that is above their own, or holds more than their token.
 
-    The caller's role is read under the lock: it counts what they are now, not what their token says.
+    Raises:
+        Outranked: it is above.
+        ScopeNotHeld: it holds more.
     """
-    rows = list(
-        selectors.with_person(Membership.objects.select_for_update(of=("self",)))
-        .filter(tenant_id=tenant_id)
-        .filter(Q(pk=membership_id) | Q(user_id=by) | Q(role=Role.OWNER))
-        .order_by("id")
-    )
+    if wanted.outranks(own):
+        raise Outranked
+    missing = wanted.missing_in(held) | wanted.missing_in(own.scopes)
+    if missing:
+        raise ScopeNotHeld(missing)
+
+
+def _lock(tenant_id: UUID, membership_id: UUID, by: UUID) -> tuple[Membership, Membership]:
+    """Return a member and the caller, locked."""
+    rows = _locked(tenant_id, Q(pk=membership_id) | Q(user_id=by))
     member = next((row for row in rows if row.pk == membership_id), None)
     caller = next((row for row in rows if row.user_id == by and row.status == MembershipStatus.ACTIVE), None)
     if member is None:
@@ -93,7 +222,46 @@ def _lock(tenant_id: UUID, membership_id: UUID, by: UUID) -> tuple[Membership, M
     return member, caller
 
 
+def _locked(tenant_id: UUID, wanted: Q) -> list[Membership]:
+    """Return memberships and those of the tenant's owners, locked in one order for everybody."""
+    rows = selectors.with_person(Membership.objects.select_for_update(of=("self",)))
+    return list(rows.filter(tenant_id=tenant_id).filter(wanted | Q(role=Role.OWNER)).order_by("id"))
+
+
+def _refuse_outranked(caller: Membership, member: Membership) -> None:
+    if caller.pk != member.pk and member.tenant_role.standing.outranks(caller.tenant_role.standing):
+        raise Outranked
+
+
 def _keep_an_owner(tenant_id: UUID, *, without: Membership) -> None:
     owners = Membership.objects.filter(tenant_id=tenant_id, role=Role.OWNER, status=MembershipStatus.ACTIVE)
-    if without.role == Role.OWNER and not owners.exclude(pk=without.pk).exists():
+    is_active_owner = (without.role, without.status) == (Role.OWNER, MembershipStatus.ACTIVE)
+    if is_active_owner and not owners.exclude(pk=without.pk).exists():
         raise LastOwner
+
+
+def _set_status(member: Membership, status: MembershipStatus) -> None:
+    member.status = status
+    member.version += 1
+    member.save(update_fields=["status", "version"])
+
+
+def _bar(member: Membership) -> None:
+    barred = BarredAddress(tenant_id=member.tenant_id, digest=digests_of(member.user.email)[0])
+    BarredAddress.objects.bulk_create([barred], ignore_conflicts=True)
+
+
+def _remove(member: Membership, action: str) -> None:
+    _keep_an_owner(member.tenant_id, without=member)
+    target = _target(member)
+    role = member.role
+    Membership.objects.filter(pk=member.pk).delete()
+    record(action=action, tenant_id=member.tenant_id, targets=[target], changes={"role": [role, None]})
+
+
+def _target(member: Membership) -> Target:
+    return Target("member", member.pk, member.user.name)
+
+
+def _record(action: str, member: Membership, **changes: list[str]) -> None:
+    record(action=action, tenant_id=member.tenant_id, targets=[_target(member)], changes=changes)

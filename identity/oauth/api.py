@@ -47,6 +47,7 @@ class OAuthView(APIView):
 
     speaks_oauth = True
     parser_classes = [StrictFormParser]
+    throttles = {"POST": "token"}
 
 
 class TokenView(OAuthView):

@@ -15,6 +15,8 @@ from identity.clients import services as clients
 from identity.clients.models import Client
 from identity.oauth.errors import InvalidClient
 from identity.tokens.errors import InvalidRequest
+from permissions.limits import client_attempt
+from permissions.throttles import address_of
 from tenants.routing.middleware import tenant_of
 
 
@@ -37,14 +39,17 @@ def machine_of(request: Request) -> Client | None:
     Raises:
         InvalidClient: its secret is not good, or the request's host belongs to another tenant.
         InvalidRequest: it says who it is in two ways, or in a malformed one.
+        LimitReached: clients at this address have failed too often.
     """
     credentials = _credentials(request)
     if credentials is None or (credentials.client_id == settings.FIRST_PARTY_CLIENT_ID and not credentials.secret):
         return None
-    client = _authenticate(credentials)
-    host_tenant = tenant_of(request._request)
-    if client is None or (host_tenant is not None and client.tenant_id != host_tenant.id):
-        raise InvalidClient
+    with client_attempt(address=address_of(request)) as attempt:
+        client = _authenticate(credentials)
+        host_tenant = tenant_of(request._request)
+        if client is None or (host_tenant is not None and client.tenant_id != host_tenant.id):
+            attempt.fail()
+            raise InvalidClient
     return client
 
 

@@ -5,7 +5,9 @@ from uuid import UUID
 from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 
+from identity.accounts.models import normalize_email
 from identity.sessions.models import Api, RefreshFamily, Session
+from permissions.limits import network_of
 
 
 def live_sessions() -> QuerySet[Session]:
@@ -23,3 +25,14 @@ def sessions_of(user_id: UUID | None) -> QuerySet[Session]:
     going_on = RefreshFamily.objects.filter(session=OuterRef("pk"), idle_expires_at__gt=timezone.now())
     rows = live_sessions().filter(user_id=user_id, api=Api.TENANT)
     return rows.filter(Exists(going_on)).annotate(last_used_at=Max("families__rotated_at"))
+
+
+def has_signed_in_from(*, email: str, address: str) -> bool:
+    """Tell whether an account was signed in to from a client's address, or its IPv6 network, lately: for as long as
+    sessions are kept. An account that there is not costs the same query.
+    """
+    network = network_of(address)
+    if network is None:
+        return False
+    first_and_last = (str(network[0]), str(network[-1]))
+    return Session.objects.filter(user__email=normalize_email(email), ip_address__range=first_and_last).exists()

@@ -28,7 +28,9 @@ from identity.tokens.serializers import (
 )
 from identity.tokens.services import SignedIn
 from permissions import callers
+from permissions.limits import password_attempt
 from permissions.scopes import Scope
+from permissions.throttles import address_of
 from tenants.routing.middleware import tenant_of
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 section 5.1
@@ -55,6 +57,8 @@ def signed_in(request: Request) -> SignedIn:
 class LoginView(APIView):
     """Signing in."""
 
+    throttles = {"POST": "sign_in"}
+
     @extend_schema(operation_id="auth_login", summary="Sign in", request=LoginSerializer, responses=TokensSerializer)
     def post(self, request: Request) -> Response:
         """Sign in with an address and a password.
@@ -69,6 +73,8 @@ class LoginView(APIView):
 
 class RefreshView(APIView):
     """Refreshing."""
+
+    throttles = {"POST": "token"}
 
     @extend_schema(
         operation_id="auth_refresh", summary="Refresh tokens", request=RefreshSerializer, responses=TokensSerializer
@@ -112,6 +118,7 @@ class StepUpView(APIView):
 
     enters_tenant = False
     scopes = {"POST": Scope.SESSIONS_WRITE}
+    throttles = {"POST": "sign_in"}
 
     @extend_schema(
         operation_id="auth_step_up",
@@ -127,14 +134,16 @@ class StepUpView(APIView):
         serializer = StepUpSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         caller = signed_in(request)
-        tokens = services.step_up(
-            caller=caller,
-            password=serializer.validated_data["password"],
-            authority=self.authority(caller),
-            methods=["pwd"],
-        )
-        if tokens is None:
-            raise wrong_password("password")
+        with password_attempt(address=address_of(request), account=str(caller.user_id)) as attempt:
+            tokens = services.step_up(
+                caller=caller,
+                password=serializer.validated_data["password"],
+                authority=self.authority(caller),
+                methods=["pwd"],
+            )
+            if tokens is None:
+                attempt.fail()
+                raise wrong_password("password")
         return token_response(tokens)
 
     def authority(self, caller: SignedIn) -> Authority:
@@ -144,6 +153,8 @@ class StepUpView(APIView):
 
 class VerifyView(APIView):
     """Verifying."""
+
+    throttles = {"POST": "token"}
 
     @extend_schema(
         operation_id="auth_verify", summary="Verify a token", request=VerifySerializer, responses=VerifiedSerializer

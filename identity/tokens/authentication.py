@@ -9,6 +9,7 @@ from identity.tokens.backends import BearerBackend, BearerPrincipal
 from identity.tokens.errors import InvalidRequest
 from permissions.endpoints import is_public
 from permissions.principals import Kind
+from tenants.audit.acting import identify
 from tenants.context.middleware import be_person_for_request
 
 REALM = "tenantry"
@@ -45,6 +46,7 @@ class BearerAuthentication(BaseAuthentication):
         principal = check(request._request, raw)
         if getattr(view, "acts_as_person", False) and principal.session_id is not None and principal.id is not None:
             be_person_for_request(request._request, principal.id)
+        identify(principal)
         return principal, principal
 
     def authenticate_header(self, request: Request) -> str:

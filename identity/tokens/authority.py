@@ -34,7 +34,12 @@ class Authority:
         """Return what a member may do in their tenant, or a person outside any."""
         if membership is None:
             return cls.of_role(Kind.PERSON, None, 0)
-        return cls.of_role(Kind.MEMBER, membership.role, membership.version, membership.tenant)
+        held = (
+            policy.composed(membership.custom_role.scopes)
+            if membership.custom_role
+            else policy.granted(Kind.MEMBER, membership.role)
+        )
+        return cls(Kind.MEMBER, held, membership.role, membership.version, membership.tenant)
 
     @classmethod
     def of_client(cls, client: Client) -> Self:

@@ -11,11 +11,11 @@ class InvalidToken(APIException):
 
 
 class InvalidCredentials(APIException):
-    """401: wrong address or wrong password; which of the two is not told."""
+    """401: wrong address, wrong password, or an address that is not confirmed yet; which of them is not told."""
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_code = "invalid_credentials"
-    default_detail = "The address and the password do not belong together."
+    default_detail = "The address and the password do not belong together, or the address is not confirmed yet."
 
 
 class InvalidRequest(APIException):

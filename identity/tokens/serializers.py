@@ -2,6 +2,7 @@
 around it.
 """
 
+from functools import partial
 from typing import Any
 
 from rest_framework import serializers
@@ -10,13 +11,16 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.serializers import PasswordField, TokenObtainSerializer, TokenVerifySerializer
 
 from identity.accounts.api import PASSWORD_LENGTH, password_field
-from identity.accounts.models import User
+from identity.accounts.models import User, normalize_email
+from identity.sessions import selectors as sessions
 from identity.sessions.services import Device
 from identity.tokens import services
 from identity.tokens.backends import BearerBackend
 from identity.tokens.errors import InvalidCredentials
 from identity.tokens.minting import IssuedTokens
 from identity.tokens.tokens import TenantAccessToken
+from permissions import throttles
+from permissions.limits import password_attempt
 from permissions.principals import Principal
 from permissions.serializers import StrictFieldsMixin, StrictSerializer
 from tenants.registry.names import SLUG_LENGTH
@@ -54,12 +58,17 @@ class PasswordSignInSerializer(StrictFieldsMixin, TokenObtainSerializer):
 
         Raises:
             InvalidCredentials: to nobody, or to an account that is not active.
+            LimitReached: there were too many failures for this account, or from this address.
         """
-        try:
-            super().validate(attrs)
-        except AuthenticationFailed:
-            # The same words for a wrong password and an unknown address, and a hash computed either way.
-            raise InvalidCredentials from None
+        email, address = normalize_email(attrs["email"]), throttles.address_of(self.context["request"])
+        is_known = partial(sessions.has_signed_in_from, email=email, address=address)
+        with password_attempt(address=address, account=email, is_known=is_known) as attempt:
+            try:
+                super().validate(attrs)
+            except AuthenticationFailed:
+                attempt.fail()
+                # The same words for a wrong password and an unknown address, and a hash computed either way.
+                raise InvalidCredentials from None
         return attrs
 
 

@@ -42,7 +42,7 @@ def as_text(port: int) -> str:
             "[bold]Try it[/] [dim](paste into another terminal, one after the other)[/]",
             *tour,
             "",
-            "[dim]Ctrl-C stops everything.[/]",
+            "[dim]Mail is printed here, and kept in the data folder. Ctrl-C stops everything.[/]",
         ]
     )
 

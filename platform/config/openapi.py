@@ -23,6 +23,9 @@ scopes it holds; every operation names the scopes it needs. A refresh token is g
 **Errors.** Every refusal is a problem detail (RFC 9457): decide by its `code`, which never changes. What each code
 means is at [/docs/problems](/docs/problems).
 
+**Limits.** Every answer says in `RateLimit` how much of the caller's limits is left; beyond one comes a 429, whose
+`Retry-After` says when to go on.
+
 **Lists** come in pages: `limit` items (20 unless you say otherwise, 100 at most), and `next` and `previous` as whole
 URLs.
 """
@@ -129,6 +132,7 @@ class ScopedAutoSchema(AutoSchema):
             *(["401", "403"] if protected or writes else []),
             *(["404"] if "{" in path else []),
             *(["409"] if protected and writes else []),
+            "429",
         }
 
 
@@ -156,6 +160,19 @@ class OperatorBearerScheme(BearerScheme):  # type: ignore[no-untyped-call]  # as
 _CHALLENGE = {
     "WWW-Authenticate": {"description": "RFC 6750: what went wrong, for programs.", "schema": {"type": "string"}}
 }
+_LIMITS = {
+    "Retry-After": {"description": "Seconds until the next one is answered.", "schema": {"type": "integer"}},
+    "RateLimit-Policy": {
+        "description": "draft-ietf-httpapi-ratelimit-headers: the limits this was counted against.",
+        "schema": {"type": "string"},
+        "example": '"principal";q=1200;w=60',
+    },
+    "RateLimit": {
+        "description": "The same draft: how much of each is left, and in how many seconds there is more.",
+        "schema": {"type": "string"},
+        "example": '"principal";r=0;t=7',
+    },
+}
 # By status: the component's name, its description, its headers.
 _RESPONSES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "400": ("BadRequest", "The input is not valid; `errors` says where.", {}),
@@ -163,6 +180,7 @@ _RESPONSES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "403": ("Forbidden", "The caller may not do this; `scope` says what is missing, if that is it.", _CHALLENGE),
     "404": ("NotFound", "There is no such thing in this tenant.", {}),
     "409": ("Conflict", "This contradicts what is there.", {}),
+    "429": ("TooManyRequests", "Too many requests of this kind, or too many wrong passwords.", _LIMITS),
 }
 _TEXT = {"type": "string"}
 _PROBLEM = {

@@ -48,6 +48,12 @@ _GENERAL = (
         "not_acceptable", HTTPStatus.NOT_ACCEPTABLE, "Answers are JSON; the Accept header asks for something else."
     ),
     ProblemCode("unsupported_media_type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Bodies are application/json."),
+    ProblemCode(
+        "throttled",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "There were too many requests of this kind, or too many wrong passwords: the Retry-After header says when the "
+        "next one is answered.",
+    ),
     ProblemCode("server_error", HTTPStatus.INTERNAL_SERVER_ERROR, "A bug on our side; it was logged."),
 )
 

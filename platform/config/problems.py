@@ -21,6 +21,7 @@ from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from permissions import throttles
 from permissions.errors import InsufficientScope, SignInTooOld
 
 MEDIA_TYPE = "application/problem+json"
@@ -36,6 +37,7 @@ _OAUTH_ERRORS = {
         )
     },
     "unavailable": "temporarily_unavailable",
+    "throttled": "temporarily_unavailable",
 }  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
     error = _as_api_exception(exc)
     if error is None:
         return None
+    error = throttles.settle(error, context["request"], context.get("view"))
     # Without a body, what is not valid is a parameter.
     place = "parameter" if context["request"].method in {"GET", "HEAD", "DELETE"} else "pointer"
     body = _body(error, place)
@@ -135,7 +138,7 @@ def _body(error: exceptions.APIException, place: str) -> dict[str, Any]:
         return problem(error.status_code, "validation_error", "Some of the input is not valid.", errors=errors)
     detail: Any = error.detail
     code = getattr(detail, "code", None) or error.default_code
-    extra = {"scope": error.scope} if isinstance(error, InsufficientScope) else {}
+    extra = {"scope": error.scope} if isinstance(error, InsufficientScope) else getattr(error, "members", {})
     return problem(error.status_code, code, str(detail), **extra)
 
 
@@ -170,8 +173,8 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
         # RFC 6750 section 3.1: a request without credentials gets a challenge without an error code.
         code = error.default_code
         return {"WWW-Authenticate": _challenge("" if code == "not_authenticated" else code, error)}
-    if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-        return {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+    if error.status_code in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        return {"Retry-After": str(getattr(error, "wait", None) or _RETRY_AFTER_SECONDS)}
     return {}
 
 
@@ -221,4 +224,6 @@ def server_error(request: HttpRequest) -> JsonResponse:
     if _database_is_away(sys.exc_info()[1]):
         retry = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
         return _respond(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.default_code, Unavailable.default_detail, **retry)
+    if isinstance(sys.exc_info()[1], IntegrityError):  # found when the transaction was to be committed
+        return _respond(HTTPStatus.CONFLICT, Conflict.default_code, Conflict.default_detail)
     return _respond(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "Something went wrong on our side.")

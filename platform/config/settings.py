@@ -6,8 +6,10 @@ its own under ``DATA_DIR`` on the first start.
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from config import environment, public_endpoints
 from identity.keys.pem import split_pems
@@ -61,7 +63,7 @@ HOST_CACHE_SECONDS = env.int("HOST_CACHE_SECONDS", default=10)
 
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/(api|operator|oauth|\.well-known)/"
-CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
+CORS_EXPOSE_HEADERS = ["RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
 
 # --- Apps: in `public`, or in every tenant's schema, never both -------------------------------------------------------
 
@@ -78,13 +80,19 @@ SHARED_APPS = [
     "drf_spectacular_sidecar",
     "permissions",
     "tenants.wall",
+    "tenants.audit",
     "tenants.registry",
     "tenants.context",
     "tenants.routing",
     "tenants.lifecycle",
     "tenants.fleet",
+    "identity.mail",
     "identity.accounts",
+    "identity.roles",
     "identity.members",
+    "identity.invitations",
+    "identity.onboarding",
+    "identity.domains",
     "identity.clients",
     "identity.sessions",
     "identity.keys",
@@ -104,12 +112,15 @@ GET_EXECUTOR_FUNCTION = "tenants.fleet.executor.get_executor"
 # --- Requests ---------------------------------------------------------------------------------------------------------
 
 MIDDLEWARE = [
+    "config.middleware.ClientAddressMiddleware",
+    "config.request_scope.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.middleware.NoStoreMiddleware",
+    "config.middleware.RateLimitMiddleware",
     "tenants.routing.middleware.HostMiddleware",
     "tenants.context.middleware.TenantContextMiddleware",
     "config.middleware.OptionsMiddleware",
@@ -126,6 +137,19 @@ TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=1024 * 1024)
 MAX_JSON_DEPTH = 32
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# So many proxies in front of the process write X-Forwarded-For; what stands left of theirs is the client's own say.
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if BEHIND_PROXY else 0)
+
+# How often (permissions/limits.py has the list): THROTTLE_SIGN_IN=60/min changes one, THROTTLES=off switches all off.
+THROTTLES = env.bool("THROTTLES", default=True)
+if not THROTTLES and not IN_DEVELOPMENT:
+    raise ImproperlyConfigured("THROTTLES=off is for load tests in development: production does not start with it.")
+THROTTLE_RATES = {
+    name.removeprefix("THROTTLE_").lower(): rate for name, rate in env.ENVIRON.items() if name.startswith("THROTTLE_")
+}
+REDIS_URL = env.str("REDIS_URL", default="")  # where limits are counted for all processes; else each counts its own
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 
@@ -172,7 +196,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 STAFF_MODEL = "operators.Operator"  # whose rows support access stands on: user_id, is_active, version
 AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
+    "identity.accounts.backends.PasswordBackend",
     "identity.tokens.backends.BearerBackend",
     "operators.backends.OperatorBearerBackend",
 ]
@@ -182,15 +206,27 @@ PASSWORD_HASHERS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": env.int("PASSWORD_MIN_LENGTH", default=15)},
+        "NAME": "identity.accounts.password_rules.LengthRule",
+        "OPTIONS": {"shortest": env.int("PASSWORD_MIN_LENGTH", default=15)},
     },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
-        "OPTIONS": {"user_attributes": ["email", "name"]},
+        "NAME": "identity.accounts.password_rules.BlocklistRule",
+        "OPTIONS": {"file": env.str("PASSWORD_BLOCKLIST_FILE", default="")},  # one on each line; beside Django's own
     },
+    {"NAME": "identity.accounts.password_rules.RepetitionRule"},
+    {"NAME": "identity.accounts.password_rules.PredictabilityRule"},
 ]
+# Whether an address has to be proved before its account is good for anything. Without it, whoever registers somebody
+# else's address first can use the account until its owner proves the address.
+EMAIL_VERIFICATION = env.str(
+    "EMAIL_VERIFICATION", default="optional" if IN_DEVELOPMENT else "required", choices=("required", "optional")
+)
+# How long a link in a mail is good, by what it is for.
+LINK_LIFETIMES = {
+    "verify": timedelta(days=env.int("EMAIL_LINK_DAYS", default=3)),
+    "reset": timedelta(minutes=env.int("RESET_LINK_MINUTES", default=60)),
+    "change": timedelta(days=env.int("EMAIL_CHANGE_LINK_DAYS", default=1)),
+}
 
 TENANT_AUDIENCE = f"{ISSUER}/api"
 OPERATOR_AUDIENCE = f"{ISSUER}/operator"
@@ -202,8 +238,21 @@ REFRESH_GRACE = timedelta(seconds=env.int("REFRESH_GRACE_SECONDS", default=10))
 SESSION_LIFETIME = timedelta(days=env.int("SESSION_DAYS", default=30))
 SUPPORT_LIFETIME = timedelta(minutes=60)  # of support access, which nothing extends
 LONGEST_LIFETIME = max(ACCESS_LIFETIME, SUPPORT_LIFETIME)  # of any access token: as long a key outlives its last use
+CUSTOM_ROLES_LIMIT = env.int("CUSTOM_ROLES_LIMIT", default=100)  # of one tenant
+OWN_TENANTS_LIMIT = env.int("OWN_TENANTS_LIMIT", default=5)  # that one person creates
+INVITATION_DAYS = 7  # unless the inviter says otherwise, up to INVITATION_DAYS_LIMIT
+INVITATION_DAYS_LIMIT = 30
+DOMAIN_LIMIT = env.int("DOMAIN_LIMIT", default=20)  # of one tenant
+DOMAIN_CLAIM_LIFETIME = timedelta(days=env.int("DOMAIN_CLAIM_DAYS", default=7))  # to be proved in
+DOMAIN_PROOF_LIFETIME = timedelta(days=env.int("DOMAIN_PROOF_DAYS", default=90))  # unless it is proved again
+# Domains where anybody gets an address, besides those that identity/domains lists: nobody's to prove.
+PUBLIC_MAIL_DOMAINS: list[str] = env.list("PUBLIC_MAIL_DOMAINS", default=[])
+DNS_NAMESERVERS: list[str] = env.list("DNS_NAMESERVERS", default=[])  # who is asked, else whom the system asks
+DNS_SECONDS = env.float("DNS_SECONDS", default=2.0)  # that one look-up takes at most
 # How recent a sign-in must be for what a view lists in `recent_sign_in`.
 STEP_UP_MAX_AGE = timedelta(seconds=env.int("STEP_UP_SECONDS", default=900))
+# How long events stay in the audit trail before `manage.py prune` deletes them, in days; 0 keeps them for good.
+AUDIT_RETENTION = timedelta(days=env.int("AUDIT_RETENTION_DAYS", default=400))
 # How long what is over (ended sessions, spent keys, expired secrets) is kept before `manage.py prune` deletes it.
 RETENTION = timedelta(days=env.int("RETENTION_DAYS", default=30))
 
@@ -215,11 +264,30 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "sub",
 }
 
+# --- Mail -------------------------------------------------------------------------------------------------------------
+
+PRODUCT_NAME = env.str("PRODUCT_NAME", default="Tenantry")
+# Where people click to: its pages /verify-email, /reset-password and /accept-invitation take the token of a link.
+FRONTEND_URL = env.str("FRONTEND_URL", default=ISSUER).rstrip("/")
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"{PRODUCT_NAME} <no-reply@{BASE_DOMAIN}>")
+# smtp+tls://user:password@host:587 (STARTTLS), smtp+ssl://, smtp://; consolemail:// prints.
+_email: dict[str, Any] = env.email_url("EMAIL_URL", default="consolemail://" if IN_DEVELOPMENT else env.NOTSET)
+_prints = _email["EMAIL_BACKEND"] == "django.core.mail.backends.console.EmailBackend"
+EMAIL_BACKEND = "config.mailbox.DevelopmentBackend" if _prints and IN_DEVELOPMENT else _email["EMAIL_BACKEND"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _email.get("EMAIL_USE_TLS", False), _email.get("EMAIL_USE_SSL", False)
+EMAIL_HOST = _email["EMAIL_HOST"] or "localhost"
+EMAIL_PORT = _email["EMAIL_PORT"] or (587 if EMAIL_USE_TLS else 465 if EMAIL_USE_SSL else 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email["EMAIL_HOST_USER"] or "", _email["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
+# Who sends what is in the outbox: a thread of each serving process, or `manage.py send_mail` alone.
+MAIL_DELIVERY = env.str("MAIL_DELIVERY", default="thread", choices=("thread", "command"))
+
 # --- DRF --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["identity.tokens.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["permissions.drf.ScopePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["permissions.throttles.LimitThrottle"],
     "DEFAULT_PARSER_CLASSES": ["config.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_FILTER_BACKENDS": [
@@ -246,7 +314,6 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "AccessStatusEnum": "tenants.registry.models.TenantStatus.choices",  # a membership's are the same
-        "RoleEnum": "identity.members.models.ROLES",
     },
 }
 
@@ -265,7 +332,7 @@ SECURE_REDIRECT_EXEMPT = [r"^health/"]  # probes come over plain HTTP from insid
 SECURE_HSTS_SECONDS = 0 if IN_DEVELOPMENT else env.int("HSTS_SECONDS", default=31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not IN_DEVELOPMENT
 SECURE_HSTS_PRELOAD = not IN_DEVELOPMENT
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SILENCED_SYSTEM_CHECKS = ["security.W003"]  # no CSRF middleware: no cookie says who is calling, bearer tokens do
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from django.conf import settings
 from django.urls import include, path
 
-from config import docs, health
+from config import docs, health, mailed_links
 
 # Each tenant app brings its own routes, in a module `urls`.
 _tenant_apps = [path("", include(f"{app}.urls")) for app in settings.TENANT_APPS if find_spec(f"{app}.urls")]
@@ -17,10 +17,15 @@ urlpatterns = [
             [
                 path("", include("identity.accounts.urls")),
                 path("", include("identity.tokens.urls")),
+                path("", include("identity.roles.urls")),
                 path("", include("identity.members.urls")),
+                path("", include("identity.invitations.urls")),
+                path("", include("identity.onboarding.urls")),
+                path("", include("identity.domains.urls")),
                 path("", include("identity.clients.urls")),
                 path("", include("identity.sessions.urls")),
                 path("", include("tenants.registry.urls")),
+                path("", include("tenants.audit.urls")),
                 *_tenant_apps,
             ]
         ),
@@ -28,6 +33,7 @@ urlpatterns = [
     path("", include("identity.oauth.urls")),
     path("health/live", health.LiveView.as_view(), name="health-live"),
     path("health/ready", health.ReadyView.as_view(), name="health-ready"),
+    *mailed_links.urlpatterns(),
     path("docs", docs.page, name="docs"),
     path("docs/problems", docs.problems, name="docs-problems"),
     path("docs/<slug:name>.json", docs.document, name="docs-document"),

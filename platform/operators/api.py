@@ -64,6 +64,7 @@ class OperatorLoginView(APIView):
     """Signing in as staff."""
 
     authentication_classes = [OperatorAuthentication]
+    throttles = {"POST": "sign_in"}
 
     @extend_schema(
         operation_id="operator_login", summary="Sign in", request=OperatorLoginSerializer, responses=TokensSerializer
@@ -79,6 +80,7 @@ class OperatorRefreshView(APIView):
     """Refreshing."""
 
     authentication_classes = [OperatorAuthentication]
+    throttles = {"POST": "token"}
 
     @extend_schema(
         operation_id="operator_refresh", summary="Refresh tokens", request=RefreshSerializer, responses=TokensSerializer

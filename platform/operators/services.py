@@ -20,6 +20,7 @@ from operators.errors import UnknownOwner
 from operators.models import Operator, SupportAccess
 from permissions.principals import Kind
 from permissions.roles import OperatorRole, Role
+from tenants.audit.services import Target, record
 from tenants.context.ownership import as_owner
 from tenants.lifecycle import services as lifecycle
 from tenants.registry import selectors as registry
@@ -66,13 +67,13 @@ def create_tenant(*, name: str, slug: str, owner_email: str | None = None) -> Te
     Raises:
         ValidationError: the slug is malformed or reserved.
         SlugTaken: another tenant has it.
-        UnknownOwner: no account has the address.
+        UnknownOwner: no account has the address, or nobody has proved it.
     """
     with as_owner():
         tenant = lifecycle.provision(name=name, slug=slug)
         if owner_email is not None:
             owner = accounts.user_by_email(owner_email)
-            if owner is None:
+            if owner is None or owner.email_verified_at is None:  # or whoever claimed the address first would have it
                 raise UnknownOwner
             members.add_member(tenant_id=tenant.pk, user_id=owner.pk, role=Role.OWNER)
     return tenant
@@ -100,6 +101,12 @@ def start_support(
         tenant=tenant, operator=operator, session=session, reason=reason, ticket=ticket
     )
     authority = Authority.of_support(tenant, operator.version)
+    record(
+        action="support_access.started",
+        tenant_id=tenant_id,
+        targets=[Target("support_access", access.pk)],
+        changes={"reason": [None, reason], "ticket": [None, ticket]},
+    )
     return access, mint_for_session(
         session, authority, authority.scopes(), lifetime=settings.SUPPORT_LIFETIME, actor=user_id
     )
@@ -114,6 +121,7 @@ def end_support(*, access_id: UUID) -> None:
     """
     access = SupportAccess.objects.get(pk=access_id)
     sessions.end_session(session_id=access.session_id, reason=EndReason.ENDED_BY_STAFF)
+    record(action="support_access.ended", tenant_id=access.tenant_id, targets=[Target("support_access", access.pk)])
 
 
 def current_authority(user_id: UUID) -> Authority:

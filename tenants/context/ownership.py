@@ -32,6 +32,11 @@ def routed_to_owner() -> Iterator[None]:
         _owning.reset(token)
 
 
+def knows_owner() -> bool:
+    """Tell whether this process knows how to log in as the owner."""
+    return bool(connections[OWNER].settings_dict.get("USER"))
+
+
 @contextmanager
 def as_owner() -> Iterator[None]:
     """Work as the owner, in one transaction; inside another such block, in that one's.
@@ -39,7 +44,7 @@ def as_owner() -> Iterator[None]:
     Raises:
         ImproperlyConfigured: this process does not know how to log in as the owner.
     """
-    if not connections[OWNER].settings_dict.get("USER"):
+    if not knows_owner():
         raise ImproperlyConfigured(
             "DATABASE_OWNER_URL is not set: nobody creates or migrates a tenant here without it."
         )

@@ -1,5 +1,7 @@
 """The life of a tenant: so far, its birth."""
 
+from uuid import UUID
+
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
@@ -12,18 +14,21 @@ from tenants.wall import services as wall
 from tenants.wall.roles import OWNER
 
 
-def provision(*, name: str, slug: str) -> Tenant:
+def provision(*, name: str, slug: str, created_by: UUID | None = None) -> Tenant:
     """Create a tenant: registry rows, schema, tables and role, all in one transaction of the owner's.
 
     Postgres' DDL is transactional, so a crash halfway leaves nothing behind, and a failed migration takes the registry
     row with it.
+
+    Args:
+        created_by: the person who creates it for themselves.
 
     Raises:
         ValidationError: the slug is malformed or reserved.
         SlugTaken: another tenant has the slug.
     """
     with as_owner():
-        tenant = registry.register_tenant(name=name, slug=slug)
+        tenant = registry.register_tenant(name=name, slug=slug, created_by=created_by)
         with connections[OWNER].cursor() as cursor:
             cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(tenant.schema_name)))
         with maintain(tenant):

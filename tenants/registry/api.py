@@ -1,8 +1,6 @@
 """``/api/v1/tenant``: the tenant one is in."""
 
-from typing import Any
-
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,17 +10,39 @@ from permissions import callers
 from permissions.scopes import Scope
 from permissions.serializers import StrictModelSerializer
 from tenants.registry import selectors, services
-from tenants.registry.models import Tenant
+from tenants.registry.branding import validate_branding
+from tenants.registry.models import TENANT_SETTINGS, Tenant
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "properties": {
+            "logo_url": {"type": "string", "format": "uri"},
+            "support_url": {"type": "string", "format": "uri"},
+            "primary_color": {"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"},
+            "welcome": {"type": "string", "maxLength": 200},
+        },
+        "additionalProperties": False,
+    }
+)
+class BrandingField(serializers.JSONField):
+    """How a tenant looks to its members."""
 
 
 class TenantSerializer(StrictModelSerializer):
     """A tenant as its own members see it."""
 
     domains = serializers.SerializerMethodField(help_text="Host names that lead to this tenant, the primary one first.")
+    branding = BrandingField(
+        validators=[validate_branding],
+        required=False,
+        help_text="Any of `logo_url`, `support_url`, `primary_color` and `welcome`; replaced as a whole.",
+    )
 
     class Meta:
         model = Tenant
-        fields = ["id", "slug", "name", "status", "domains", "created_at"]
+        fields = ["id", "slug", "status", "domains", "created_at", *TENANT_SETTINGS]
         read_only_fields = ["id", "slug", "status", "created_at"]
 
     def get_domains(self, tenant: Tenant) -> list[str]:
@@ -36,18 +56,29 @@ class TenantView(APIView):
 
     @extend_schema(operation_id="tenant_retrieve", responses=TenantSerializer, summary="See the tenant")
     def get(self, request: Request) -> Response:
-        """The tenant that the token is for: name, status and host names."""
+        """The tenant that the token is for: its name, settings and host names."""
         return Response(TenantSerializer(selectors.tenant_by_id(callers.tenant_id(request))).data)
 
     @extend_schema(
-        operation_id="tenant_update", request=TenantSerializer, responses=TenantSerializer, summary="Rename the tenant"
+        operation_id="tenant_update",
+        request=TenantSerializer,
+        responses=TenantSerializer,
+        summary="Change the tenant's settings",
+        examples=[
+            OpenApiExample(
+                "Name and color",
+                value={"name": "Acme", "time_zone": "Europe/Lisbon", "branding": {"primary_color": "#1a73e8"}},
+                request_only=True,
+            )
+        ],
     )
     def patch(self, request: Request) -> Response:
-        """Change the tenant's display name. Its slug and its host names stay."""
+        """Change the tenant's name, language, time zone, branding, and whether every member sees the others' e-mail
+        addresses. Its slug and its host names stay.
+        """
         serializer = TenantSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
-        changes: dict[str, Any] = serializer.validated_data
         tenant_id = callers.tenant_id(request)
-        if "name" in changes:
-            services.rename_tenant(tenant_id=tenant_id, name=changes["name"])
+        if serializer.validated_data:
+            services.change_settings(tenant_id=tenant_id, changes=serializer.validated_data)
         return Response(TenantSerializer(selectors.tenant_by_id(tenant_id)).data)

@@ -9,6 +9,8 @@ from django.db import models
 from django_tenants.models import DomainMixin, TenantMixin
 
 from tenants.registry import names
+from tenants.registry.branding import validate_branding
+from tenants.registry.locales import LOCALE_LENGTH, TIME_ZONE_LENGTH, validate_locale, validate_time_zone
 from tenants.wall.openings import THIS_TENANT, opened
 
 
@@ -17,13 +19,19 @@ class TenantStatus(models.TextChoices):
     SUSPENDED = "suspended"
 
 
-@opened(
-    rows="schema_name = current_user",
-    select=["id", "slug", "schema_name", "name", "status", "created_at", "updated_at"],
-    update=["name", "updated_at"],
-)
+TENANT_SETTINGS = ["name", "locale", "time_zone", "branding", "shows_addresses"]  # what its admins change
+TENANT_COLUMNS = ["id", "slug", "schema_name", "status", "created_by", "created_at", "updated_at", *TENANT_SETTINGS]
+
+
+@opened(rows="schema_name = current_user", select=TENANT_COLUMNS, update=[*TENANT_SETTINGS, "updated_at"])
 class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
-    """A customer: one schema, found by a slug that may change, by a schema name that never does."""
+    """A customer: one schema, found by a slug that may change, by a schema name that never does.
+
+    Attributes:
+        branding: how the tenant looks to its members; see ``branding.validate_branding``.
+        shows_addresses: every member sees the others' e-mail addresses, whatever their role.
+        created_by: the person who created it for themselves; null when the platform's staff did.
+    """
 
     # The schema is created and dropped by tenants.lifecycle, never by saving or deleting this row.
     auto_create_schema = False
@@ -34,6 +42,11 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
     schema_name = models.CharField(max_length=63, unique=True, default=names.generate_schema_name, editable=False)
     name = models.CharField(max_length=120)
     status = models.CharField(max_length=16, choices=TenantStatus, default=TenantStatus.ACTIVE)
+    locale = models.CharField(max_length=LOCALE_LENGTH, default="en", validators=[validate_locale])
+    time_zone = models.CharField(max_length=TIME_ZONE_LENGTH, default="UTC", validators=[validate_time_zone])
+    branding = models.JSONField(default=dict, blank=True, validators=[validate_branding])
+    shows_addresses = models.BooleanField(default=False)
+    created_by = models.UUIDField(null=True, editable=False, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -31,6 +31,16 @@ def tenant_by_slug(slug: str) -> Tenant | None:
     return _all().filter(slug=slug).first()
 
 
+def created_by(user_id: UUID) -> QuerySet[Tenant]:
+    """Return the tenants that a person created for themselves."""
+    return _all().filter(created_by=user_id)
+
+
+def shows_addresses(tenant_id: UUID) -> bool:
+    """Tell whether a tenant lets every member see the others' addresses."""
+    return bool(_all().values_list("shows_addresses", flat=True).get(pk=tenant_id))
+
+
 def _all() -> QuerySet[Tenant]:
     # TenantMixin has no types, and what derives from it loses its manager's.
     rows: QuerySet[Tenant] = Tenant.objects.all()

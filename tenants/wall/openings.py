@@ -53,8 +53,11 @@ class Opening:
     delete: bool = False
 
 
+EVERY_VERB = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
 _declared: dict[str, Opening | None] = {}
 _to_people: dict[str, Opening] = {}
+_of_app: dict[str, tuple[str, ...]] = {}
 
 
 def opened(
@@ -85,6 +88,23 @@ def closed(model: ModelClass) -> ModelClass:
     """Declare that tenants reach nothing of a shared model."""
     _declared[model._meta.db_table] = None
     return model
+
+
+def app_only(*verbs: str) -> Callable[[ModelClass], ModelClass]:
+    """Declare that the app itself may do no more than this with a shared model: of a trail, ``SELECT`` and ``INSERT``.
+    A model without it is the app's to do everything with.
+    """
+
+    def declare(model: ModelClass) -> ModelClass:
+        _of_app[model._meta.db_table] = verbs
+        return model
+
+    return declare
+
+
+def verbs_of_app(table: str) -> tuple[str, ...]:
+    """Return what the app may do with a shared table."""
+    return _of_app.get(table, EVERY_VERB)
 
 
 def declared_to_people() -> Mapping[str, Opening]:

@@ -76,7 +76,9 @@ def _shared_schema() -> sql.Composable:
 
 def _open_to_app(table: str) -> Iterator[sql.Composable]:
     names = {"table": sql.Identifier("public", table), "app": sql.Identifier(roles.app_role())}
-    yield sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {app}").format(**names)
+    verbs = sql.SQL(", ".join(openings.verbs_of_app(table)))
+    yield sql.SQL("REVOKE ALL ON {table} FROM {app}").format(**names)
+    yield sql.SQL("GRANT {verbs} ON {table} TO {app}").format(verbs=verbs, **names)
     yield sql.SQL("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY").format(**names)
     for policy in _POLICIES:
         yield sql.SQL("DROP POLICY IF EXISTS {policy} ON {table}").format(policy=sql.Identifier(policy), **names)

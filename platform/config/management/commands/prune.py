@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -12,13 +12,20 @@ from django.core.management.base import BaseCommand
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from identity.accounts.links import prune_links
+from identity.accounts.services import prune_unproved
 from identity.clients.services import prune_secrets
+from identity.domains.services import prune_claims
+from identity.invitations.services import prune_invitations
 from identity.keys.services import prune_keys
+from identity.mail.services import prune_failed
 from identity.sessions.services import prune_families, prune_sessions
+from tenants.audit.services import prune_events
+from tenants.context.ownership import as_owner, knows_owner
 
 
 class Command(BaseCommand):
-    help = "Delete ended sessions, idle refresh families, expired client secrets and spent keys, in small batches."
+    help = "Delete what is over or too old (sessions, links, invitations, spent keys, audit events), in small batches."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -33,7 +40,14 @@ class Command(BaseCommand):
             "sessions": partial(prune_sessions, keep=keep, limit=batch),
             "refresh families": partial(prune_families, keep=keep, limit=batch),
             "client secrets": partial(prune_secrets, keep=keep, limit=batch),
+            "mailed links": partial(prune_links, keep=keep, limit=batch),
+            "failed mails": partial(prune_failed, keep=keep, limit=batch),
+            "unproved accounts": partial(prune_unproved, keep=keep, limit=batch),
+            "invitations": partial(prune_invitations, keep=keep, limit=batch),
+            "domains": partial(prune_claims, keep=keep, limit=batch),
         }
+        if settings.AUDIT_RETENTION and knows_owner():  # nobody else deletes from the audit trail
+            steps["audit events"] = partial(_prune_events, limit=batch)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         console = Console(stderr=True)
         deleted: dict[str, int] = {}
@@ -41,7 +55,7 @@ class Command(BaseCommand):
             for name, step in steps.items():
                 task = progress.add_task(name, total=None)
                 deleted[name] = 0
-                for count in _batches(step, batch):
+                for count in iter(step, 0):
                     deleted[name] += count
                     progress.update(task, completed=deleted[name])
                 progress.update(task, total=max(deleted[name], 1), completed=max(deleted[name], 1))
@@ -52,10 +66,6 @@ class Command(BaseCommand):
             self.stdout.write("Deleted " + ", ".join(f"{count} {name}" for name, count in deleted.items()) + ".")
 
 
-def _batches(step: Callable[[], int], batch: int) -> Iterator[int]:
-    """Yield how many rows each batch deleted, until one was not full."""
-    while True:
-        count = step()
-        yield count
-        if count < batch:
-            return
+def _prune_events(*, limit: int) -> int:
+    with as_owner():
+        return prune_events(keep=settings.AUDIT_RETENTION, limit=limit)

@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class MailConfig(AppConfig):
+    name = "identity.mail"
+    label = "mail"
+
+    def ready(self) -> None:
+        from identity.mail import checks  # noqa: F401 -- importing registers them
