@@ -102,11 +102,42 @@ register(
     Grant(Scope.PLATFORM_TENANTS_READ, "See every tenant of the platform.", frozenset(OperatorRole), _STAFF),
     Grant(
         Scope.PLATFORM_TENANTS_WRITE,
-        "Create, suspend and resume tenants.",
+        "Create, suspend, archive and delete tenants, and bring them back.",
         frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
         _STAFF,
     ),
     Grant(Scope.PLATFORM_SUPPORT_WRITE, "Look into a tenant to help it.", frozenset(OperatorRole), _STAFF),
+    Grant(
+        Scope.PLATFORM_EXPORTS_READ,
+        "Download exports: all of a tenant's data.",
+        frozenset({OperatorRole.ADMIN}),
+        _STAFF,
+    ),
+    Grant(
+        Scope.PLATFORM_EXPORTS_WRITE,
+        "Export and restore tenants, and copy them with their data.",
+        frozenset({OperatorRole.ADMIN}),
+        _STAFF,
+    ),
+    Grant(
+        Scope.PLATFORM_FLEET_READ,
+        "See which tenants are behind, differ or failed.",
+        frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
+        _STAFF,
+    ),
+    Grant(Scope.PLATFORM_FLEET_WRITE, "Migrate all tenants.", frozenset({OperatorRole.ADMIN}), _STAFF),
+    Grant(
+        Scope.PLATFORM_JOBS_READ,
+        "See long work and how far it is.",
+        frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
+        _STAFF,
+    ),
+    Grant(
+        Scope.PLATFORM_JOBS_WRITE,
+        "Cancel long work.",
+        frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
+        _STAFF,
+    ),
     Grant(
         Scope.PLATFORM_KEYS_READ,
         "See the keys that sign tokens.",

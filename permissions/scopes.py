@@ -41,6 +41,12 @@ class Scope(StrEnum):
     PLATFORM_TENANTS_READ = "platform:tenants:read"
     PLATFORM_TENANTS_WRITE = "platform:tenants:write"
     PLATFORM_SUPPORT_WRITE = "platform:support:write"
+    PLATFORM_EXPORTS_READ = "platform:exports:read"
+    PLATFORM_EXPORTS_WRITE = "platform:exports:write"
+    PLATFORM_FLEET_READ = "platform:fleet:read"
+    PLATFORM_FLEET_WRITE = "platform:fleet:write"
+    PLATFORM_JOBS_READ = "platform:jobs:read"
+    PLATFORM_JOBS_WRITE = "platform:jobs:write"
     PLATFORM_KEYS_READ = "platform:keys:read"
     PLATFORM_KEYS_WRITE = "platform:keys:write"
 

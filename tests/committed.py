@@ -7,6 +7,7 @@ from django.db import connection, connections
 from psycopg import sql
 
 from tenants.lifecycle import services
+from tenants.lifecycle.models import Spare
 from tenants.registry.models import Tenant
 
 
@@ -38,6 +39,13 @@ def remove(tenant: Tenant) -> None:
     """Remove all of a tenant for good."""
     Tenant.objects.using("owner").filter(pk=tenant.pk).delete()
     drop_schema(tenant.schema_name)
+
+
+def remove_spares() -> None:
+    """Remove all of the pool for good."""
+    for name in list(Spare.objects.using("owner").values_list("pk", flat=True)):
+        Spare.objects.using("owner").filter(pk=name).delete()
+        drop_schema(name)
 
 
 def drop_schema(name: str) -> None:

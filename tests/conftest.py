@@ -30,7 +30,7 @@ from identity.clients import services as clients
 from identity.keys import selectors as keys
 from tenants.registry.models import Tenant
 from tenants.routing import directory
-from tests.committed import remove
+from tests.committed import remove, remove_spares
 
 pytest_plugins = ["tests.running_demo", "tests.smtp", "tests.mailed"]
 
@@ -127,12 +127,13 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _only_the_seeds(django_db_blocker: Any) -> Iterator[None]:
-    """Remove the tenants that a test made; after its own transaction, which may hold them."""
+    """Remove the tenants and spares that a test made; after its own transaction, which may hold them."""
     yield
     if connections["owner"].connection is not None:
         with django_db_blocker.unblock():
             for tenant in Tenant.objects.using("owner").exclude(slug__in=TENANTS):
                 remove(tenant)
+            remove_spares()
             connections["owner"].close()
 
 

@@ -73,9 +73,16 @@ BODIES: dict[str, dict[str, Any]] = {
     f"POST /operator/v1/tenants/{MISSING_ID}/support-access": {"reason": "x", "ticket": "x"},
     "POST /operator/v1/keys/rotate": {"immediately": False},
     "POST /operator/v1/tenants": {"slug": "probe", "name": "Probe", "owner_email": "a@b.test"},
+    f"POST /operator/v1/tenants/{MISSING_ID}/clone": {
+        "slug": "probe", "name": "Probe", "with_data": True, "with_members": False,
+    },
+    f"POST /operator/v1/exports/{MISSING_ID}/restore": {"slug": "probe", "name": "Probe"},
+    "POST /operator/v1/fleet/migrate": {"canaries": ["acme"]},
 }  # fmt: skip
 FORMS = {f"POST /oauth/{name}" for name in ("token", "introspect", "revoke")}  # see test_oauth.py
-NO_BODY = {f"POST /operator/v1/tenants/{MISSING_ID}/{action}" for action in ("suspend", "resume")} | {
+_LIFE = ("suspend", "resume", "archive", "restore", "export")
+NO_BODY = {f"POST /operator/v1/tenants/{MISSING_ID}/{action}" for action in _LIFE} | {
+    f"POST /operator/v1/jobs/{MISSING_ID}/cancel",
     f"POST /operator/v1/keys/{MISSING_ID}/retire",
     "POST /api/v1/members/leave",
     f"POST /api/v1/domains/{MISSING_ID}/prove",
@@ -105,6 +112,10 @@ MADE: dict[str, dict[str, Any]] = {
 
 def existing(call: Call, actor: str, collection: str) -> str:
     """The id of a row that is there, made when it is missing."""
+    if collection == "/operator/v1/exports":
+        return MISSING_ID  # workers make them; what was sent is looked at first
+    if collection == "/operator/v1/jobs":
+        return str(call(actor, "POST", "/operator/v1/fleet/migrate", {}).json()["id"])
     listed = call(actor, "GET", collection).json()
     rows = listed if isinstance(listed, list) else listed["results"]
     ids = [row["kid"] if "kid" in row else row["id"] for row in rows]

@@ -26,7 +26,7 @@ from identity.accounts.models import PROFILE, MailedLink, Purpose, User, normali
 from identity.accounts.signals import password_changed
 from identity.mail.services import enqueue
 from tenants.audit.services import record
-from tenants.context.ownership import as_owner
+from tenants.lifecycle.services import provisioning
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ def ask_for_change(*, user_id: UUID, new_email: str, password: str) -> bool:
 def prove(*, token: str, tenant: WantedTenant | None = None) -> Proved:
     """Let a link take effect: an address is proved, or another one taken on.
 
-    The first proof of an account's address may create the tenant that was asked for. That is work of the tables' owner,
-    on its connection; then all of it is, so that it is one transaction.
+    The first proof of an account's address may create the tenant that was asked for, in the same transaction.
 
     Args:
         tenant: what is wanted now, if it is another one than at registration (whose slug was taken meanwhile, say).
@@ -151,7 +150,7 @@ def prove(*, token: str, tenant: WantedTenant | None = None) -> Proved:
     if link.purpose == Purpose.CHANGE:
         return _take_on_address(link)
     wanted = asdict(tenant) if tenant else link.data["tenant"]
-    scope: AbstractContextManager[Any] = as_owner() if wanted else transaction.atomic()
+    scope: AbstractContextManager[Any] = provisioning() if wanted else transaction.atomic()
     with scope:
         return _open_account(link, wanted)
 

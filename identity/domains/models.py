@@ -2,8 +2,12 @@
 
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -21,6 +25,20 @@ _BUILT_IN = [Role.MEMBER.value, Role.VIEWER.value]  # those that may come with a
 def generate_challenge() -> str:
     """Return what only whoever holds the claim, and the domain's DNS, can know beforehand (192 random bits)."""
     return secrets.token_urlsafe(24)
+
+
+def _in_claim_lifetime() -> datetime:
+    return timezone.now() + settings.DOMAIN_CLAIM_LIFETIME
+
+
+# What a claim has to begin with, to be proved (again): wherever its tenant is restored, the domain may be another's.
+UNPROVED: dict[str, Callable[[], Any]] = {
+    "challenge": generate_challenge,
+    "expires_at": _in_claim_lifetime,
+    "proved_at": lambda: None,
+    "checked_at": lambda: None,
+    "lapsed_at": lambda: None,
+}
 
 
 class ClaimStatus(models.TextChoices):

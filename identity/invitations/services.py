@@ -28,8 +28,7 @@ from permissions.errors import ScopeNotHeld
 from permissions.scopes import Scope
 from tenants.audit.services import Target, record
 from tenants.registry import services as registry
-from tenants.registry.errors import TenantSuspended
-from tenants.registry.models import TenantStatus
+from tenants.registry import states
 
 MAIL = "invitation"
 
@@ -138,8 +137,7 @@ def accept(
     invitation = _of_token(text)
     if invitation is None or host_tenant_id not in (None, invitation.tenant_id):
         raise InvalidInvitation
-    if invitation.tenant.status != TenantStatus.ACTIVE:
-        raise TenantSuspended
+    states.refuse_closed(invitation.tenant.status)
     if person is None:
         user = registration.claim_proved(email=invitation.email, password=password, name=name)
     else:

@@ -7,3 +7,7 @@ class MailConfig(AppConfig):
 
     def ready(self) -> None:
         from identity.mail import checks  # noqa: F401 -- importing registers them
+        from identity.mail.models import OutgoingMail
+        from tenants.lifecycle.belongings import Belonging, belong
+
+        belong(Belonging(model=OutgoingMail, is_exported=False))

@@ -8,14 +8,13 @@ from identity.accounts import services as accounts
 from identity.members import services as members
 from identity.onboarding.errors import TooManyTenants
 from permissions.roles import Role
-from tenants.context.ownership import as_owner
 from tenants.lifecycle import services as lifecycle
 from tenants.registry import selectors as registry
 from tenants.registry.models import Tenant
 
 
 def create_own_tenant(*, user_id: UUID, name: str, slug: str) -> Tenant:
-    """Create a tenant whose owner is the person who asks, ready to use, in one transaction of the owner of the tables.
+    """Create a tenant whose owner is the person who asks, ready to use, in one transaction.
 
     Raises:
         User.DoesNotExist: there is no such active account.
@@ -23,7 +22,7 @@ def create_own_tenant(*, user_id: UUID, name: str, slug: str) -> Tenant:
         SlugTaken: another tenant has it.
         TooManyTenants: they have created as many as one may; held however many requests there are at once.
     """
-    with as_owner():
+    with lifecycle.provisioning():
         accounts.hold_account(user_id=user_id)
         if registry.created_by(user_id).count() >= settings.OWN_TENANTS_LIMIT:
             raise TooManyTenants

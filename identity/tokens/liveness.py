@@ -23,8 +23,7 @@ from identity.tokens.claims import Claims, SignIn
 from identity.tokens.errors import InvalidToken
 from tenants.context.entry import Entry, Guard
 from tenants.context.errors import NoSuchTenant
-from tenants.registry.errors import TenantSuspended
-from tenants.registry.models import TenantStatus
+from tenants.registry import states
 
 Enter = Callable[[UUID, Guard], Entry]
 
@@ -111,8 +110,7 @@ def _check(claims: Claims, condition: sql.Composable, joins: sql.Composable, kid
         raise InvalidToken from error
     if not entry.found["is_live"]:
         raise InvalidToken
-    if entry.tenant.status != TenantStatus.ACTIVE:
-        raise TenantSuspended
+    states.refuse_closed(entry.tenant.status)
 
 
 def _session_joins(claims: Claims, sign_in: SignIn, api: Api) -> sql.Composable:

@@ -23,8 +23,8 @@ from identity.tokens.authority import Authority
 from identity.tokens.errors import InvalidCredentials, InvalidScope, InvalidToken
 from identity.tokens.minting import IssuedTokens, mint_for_client, mint_for_session
 from tenants.context.entry import TenantRef
-from tenants.registry.errors import TenantSuspended
-from tenants.registry.models import Tenant, TenantStatus
+from tenants.registry import states
+from tenants.registry.models import Tenant
 from tenants.routing.errors import TenantMismatch
 
 
@@ -202,9 +202,12 @@ def authority_now(*, user_id: UUID, tenant_id: UUID | None) -> Authority:
 
 
 def refuse_suspended(tenant: Tenant) -> None:
-    """Raise TenantSuspended unless the tenant is open."""
-    if tenant.status != TenantStatus.ACTIVE:
-        raise TenantSuspended
+    """Refuse a tenant that nobody may enter.
+
+    Raises:
+        TenantSuspended: it is one.
+    """
+    states.refuse_closed(tenant.status)
 
 
 def _membership(user_id: UUID, host_tenant: TenantRef | None, slug: str | None) -> Membership | None:

@@ -18,14 +18,23 @@ from operators import selectors as operators
 from operators import services as operator_services
 from permissions.roles import OperatorRole, Role
 from tenants.context.entry import enter
+from tenants.lifecycle import pool
 from tenants.lifecycle import services as lifecycle
 from tenants.registry import selectors as registry
 from tenants.registry.models import Tenant
 
 
-@transaction.atomic
 def seed() -> str:
-    """Create what is missing and return it in words; an empty string when there was nothing to do."""
+    """Create what is missing and return it in words; an empty string when there was nothing to do. New tenants find a
+    full pool.
+    """
+    made = _seed()
+    pool.refill(target=settings.POOL_SIZE)
+    return made
+
+
+@transaction.atomic
+def _seed() -> str:
     new_tenants = [slug for slug in TENANTS if registry.tenant_by_slug(slug) is None]
     for slug in new_tenants:
         lifecycle.provision(name=TENANTS[slug], slug=slug)

@@ -10,6 +10,7 @@ from types import ModuleType
 from rest_framework import exceptions
 
 import identity
+import jobs
 import operators
 import permissions
 import tenants
@@ -77,7 +78,7 @@ def _declared() -> Iterator[ProblemCode]:
 
 def _error_modules() -> Iterator[ModuleType]:
     yield from (parsers, problems)
-    for package in (permissions, tenants, identity, operators):
+    for package in (permissions, tenants, identity, jobs, operators):
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if info.name.endswith(".errors"):
                 yield importlib.import_module(info.name)

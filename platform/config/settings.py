@@ -69,7 +69,6 @@ CORS_EXPOSE_HEADERS = ["RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Auth
 
 SHARED_APPS = [
     "config",
-    "django_tenants",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.staticfiles",
@@ -78,6 +77,7 @@ SHARED_APPS = [
     "corsheaders",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "procrastinate.contrib.django",
     "permissions",
     "tenants.wall",
     "tenants.audit",
@@ -86,6 +86,7 @@ SHARED_APPS = [
     "tenants.routing",
     "tenants.lifecycle",
     "tenants.fleet",
+    "django_tenants",  # after ours: its delete_tenant and clone_tenant know nothing of roles, hosts and shared rows
     "identity.mail",
     "identity.accounts",
     "identity.roles",
@@ -98,6 +99,7 @@ SHARED_APPS = [
     "identity.keys",
     "identity.tokens",
     "identity.oauth",
+    "jobs",
     "operators",
 ]
 TENANT_APPS: list[str] = env.list("TENANT_APPS", default=["examples.projects"] if IN_DEVELOPMENT else env.NOTSET)
@@ -181,6 +183,12 @@ DATABASES = {
     },
 }
 TENANT_DB_ALIAS = "owner"  # the connection on which django-tenants migrates
+FLEET_CANARIES: list[str] = env.list("FLEET_CANARIES", default=[])  # slugs, or one number: migrated before the others
+FLEET_PARALLEL = env.int("FLEET_PARALLEL", default=4)  # connections that migrate tenants
+FLEET_LOCK_SECONDS = env.float("FLEET_LOCK_SECONDS", default=2)  # that a migration waits for a tenant's requests to end
+FLEET_STATEMENT_SECONDS = env.int("FLEET_STATEMENT_SECONDS", default=300)  # that one statement of a migration may take
+FLEET_ATTEMPTS = env.int("FLEET_ATTEMPTS", default=5)  # for a tenant whose tables somebody else holds
+REFUSE_DRIFTED_TENANTS = env.bool("REFUSE_DRIFTED_TENANTS", default=False)  # suspend whose schema is not its version's
 TENANTS_ROLE = env.str("TENANTS_ROLE", default="tenantry_tenants")  # the group of all tenants' roles
 PEOPLE_ROLE = env.str("PEOPLE_ROLE", default="tenantry_people")  # for what a person sees of themselves
 CACHES = {
@@ -282,6 +290,27 @@ EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
 # Who sends what is in the outbox: a thread of each serving process, or `manage.py send_mail` alone.
 MAIL_DELIVERY = env.str("MAIL_DELIVERY", default="thread", choices=("thread", "command"))
 
+# --- The life of tenants ----------------------------------------------------------------------------------------------
+
+# How many finished schemas wait for new tenants. A tenant beyond them takes as long as making its tables.
+POOL_SIZE = env.int("POOL_SIZE", default=3 if IN_DEVELOPMENT else 10)
+# How long a tenant that is to be deleted can still be brought back.
+TENANT_DELETION_GRACE = timedelta(days=env.int("TENANT_DELETION_GRACE_DAYS", default=30))
+PRODUCT_VERSION = "0.1.0"  # pyproject.toml's, for those who run without that file
+
+# --- Jobs -------------------------------------------------------------------------------------------------------------
+
+# Where exports of tenants are written and downloaded from: one folder for workers and serving processes, nobody else's.
+EXPORT_DIR = Path(env.str("EXPORT_DIR", default=str(DATA_DIR / "exports"))).absolute()
+EXPORT_LIFETIME = timedelta(hours=env.int("EXPORT_HOURS", default=48))  # until an export is deleted
+JOBS_CONCURRENCY = env.int("JOBS_CONCURRENCY", default=4)  # jobs at a time in one worker
+JOBS_POLL_SECONDS = env.float("JOBS_POLL_SECONDS", default=2.0)  # how often a worker looks for work
+# Whether it is told of new work at once, too (LISTEN): off behind a pooler in transaction mode, where nobody is told.
+JOBS_LISTEN = env.bool("JOBS_LISTEN", default=True)
+# A worker that has not been heard of for so long is dead; its jobs are done by others, from their beginning.
+JOB_STALLED_SECONDS = env.float("JOB_STALLED_SECONDS", default=30.0)
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = ""  # the queue's only tasks are those of the worker
+
 # --- DRF --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
@@ -313,7 +342,8 @@ SPECTACULAR_SETTINGS = {
         "config.openapi.add_problems",
     ],
     "ENUM_NAME_OVERRIDES": {
-        "AccessStatusEnum": "tenants.registry.models.TenantStatus.choices",  # a membership's are the same
+        "AccessStatusEnum": "identity.members.models.MembershipStatus.choices",
+        "TenantStatusEnum": "tenants.registry.models.TenantStatus.choices",
     },
 }
 
@@ -350,5 +380,8 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.request": {"level": "ERROR"}},  # a refusal is no event for the operator of a server
+    "loggers": {
+        "django.request": {"level": "ERROR"},  # a refusal is no event for the operator of a server
+        "procrastinate": {"level": "WARNING"},  # what becomes of a job, jobs.running says
+    },
 }

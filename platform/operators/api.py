@@ -54,8 +54,11 @@ class OperatorTenantSerializer(StrictModelSerializer):
 
     class Meta:
         model = Tenant
-        fields = ["id", "slug", "name", "status", "schema_name", "domains", "created_at", "updated_at", "owner_email"]
-        read_only_fields = ["id", "status", "schema_name", "created_at", "updated_at"]
+        fields = [
+            "id", "slug", "name", "status", "schema_name", "domains", "created_at", "updated_at", "archived_at",
+            "delete_at", "owner_email",
+        ]  # fmt: skip
+        read_only_fields = ["id", "status", "schema_name", "created_at", "updated_at", "archived_at", "delete_at"]
         # No look-up whether it is free: that is decided where it is taken, under the database's own constraint (409).
         extra_kwargs: ClassVar[dict[str, Any]] = {"slug": {"validators": [validate_slug]}}
 
@@ -112,17 +115,13 @@ class OperatorStepUpView(StepUpView):
         return services.current_authority(caller.user_id)
 
 
-@extend_schema_view(
-    list=extend_schema(summary="List tenants"),
-    retrieve=extend_schema(summary="See a tenant"),
-)
-class OperatorTenantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Tenant]):
+@extend_schema_view(list=extend_schema(summary="List tenants"))
+class OperatorTenantViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Tenant]):
     """The tenants of the platform."""
 
     authentication_classes = [OperatorAuthentication]
     scopes = {
         "list": Scope.PLATFORM_TENANTS_READ,
-        "retrieve": Scope.PLATFORM_TENANTS_READ,
         "create": Scope.PLATFORM_TENANTS_WRITE,
         "suspend": Scope.PLATFORM_TENANTS_WRITE,
         "resume": Scope.PLATFORM_TENANTS_WRITE,

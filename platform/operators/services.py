@@ -21,7 +21,6 @@ from operators.models import Operator, SupportAccess
 from permissions.principals import Kind
 from permissions.roles import OperatorRole, Role
 from tenants.audit.services import Target, record
-from tenants.context.ownership import as_owner
 from tenants.lifecycle import services as lifecycle
 from tenants.registry import selectors as registry
 from tenants.registry.models import Tenant
@@ -69,7 +68,7 @@ def create_tenant(*, name: str, slug: str, owner_email: str | None = None) -> Te
         SlugTaken: another tenant has it.
         UnknownOwner: no account has the address, or nobody has proved it.
     """
-    with as_owner():
+    with lifecycle.provisioning():
         tenant = lifecycle.provision(name=name, slug=slug)
         if owner_email is not None:
             owner = accounts.user_by_email(owner_email)

@@ -45,6 +45,16 @@ def requested(*, address: str, request_id: str) -> Iterator[None]:
         _acting.reset(token)
 
 
+@contextmanager
+def working(*, job_id: UUID) -> Iterator[None]:
+    """Do a job that was asked for earlier: the system acts, and its events name the job as their request."""
+    token = _acting.set(Acting(request_id=str(job_id)))
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
 def identify(principal: Principal) -> None:
     """Say who makes the present request."""
     _acting.set(

@@ -1,6 +1,7 @@
 """Reading the audit trail."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet
@@ -30,6 +31,11 @@ def by_actor(events: QuerySet[AuditEvent], actor_id: UUID) -> QuerySet[AuditEven
 def on_target(events: QuerySet[AuditEvent], target_id: UUID) -> QuerySet[AuditEvent]:
     """Narrow events to those that something was the target of."""
     return events.filter(targets__contains=[{"id": str(target_id)}])
+
+
+def events_of_request(request_id: str, *, since: datetime) -> QuerySet[AuditEvent]:
+    """Return the events of one request, or of one job, in whichever chain; none of them is older than `since`."""
+    return AuditEvent.objects.filter(occurred_at__gte=since, request_id=request_id)
 
 
 def in_chunks(events: QuerySet[AuditEvent]) -> Iterator[AuditEvent]:

@@ -1,24 +1,65 @@
-"""The life of a tenant: so far, its birth."""
+"""The life of a tenant begins here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
-from psycopg import sql
+from django.db import transaction
 
-from tenants.context.entry import maintain
-from tenants.context.ownership import as_owner
+from tenants.context.ownership import as_owner, current_alias
+from tenants.lifecycle import pool, schemas, template
+from tenants.registry import names
 from tenants.registry import services as registry
 from tenants.registry.models import Tenant
-from tenants.wall import services as wall
 from tenants.wall.roles import OWNER
 
 
-def provision(*, name: str, slug: str, created_by: UUID | None = None) -> Tenant:
-    """Create a tenant: registry rows, schema, tables and role, all in one transaction of the owner's.
+@dataclass
+class _Place:
+    """Where the tenant of a ``provisioning`` block goes: a spare schema, or none yet."""
 
-    Postgres' DDL is transactional, so a crash halfway leaves nothing behind, and a failed migration takes the registry
-    row with it.
+    schema_name: str | None
+    is_taken: bool = False
+
+
+_place: ContextVar[_Place | None] = ContextVar("place", default=None)
+
+
+@contextmanager
+def provisioning() -> Iterator[None]:
+    """Be in one transaction in which one tenant can be provisioned: the app's, if the pool has a spare (which goes back
+    if it rolls back), else the owner's. Inside another such block, in that one's.
+
+    Whoever does more than that in the same transaction (holds a person, adds a member) puts all of it in this block.
+
+    Raises:
+        ImproperlyConfigured: there is no spare, and this process does not know how to log in as the owner.
+    """
+    if _place.get() is not None:
+        yield
+        return
+    if current_alias() == OWNER:
+        with as_owner(), _placed(pool.claim()):
+            yield
+        return
+    with transaction.atomic():
+        spare = pool.claim()
+        if spare is not None:
+            with _placed(spare):
+                yield
+            return
+    with as_owner(), _placed(None):
+        yield
+
+
+def provision(*, name: str, slug: str, created_by: UUID | None = None) -> Tenant:
+    """Create a tenant, ready to use, in one transaction (see ``provisioning``): registry rows, and a spare schema or
+    one that is made from the template, with its role and grants.
+
+    Postgres' DDL is transactional, so a crash halfway leaves nothing behind, and whatever fails takes the registry rows
+    with it.
 
     Args:
         created_by: the person who creates it for themselves.
@@ -26,18 +67,29 @@ def provision(*, name: str, slug: str, created_by: UUID | None = None) -> Tenant
     Raises:
         ValidationError: the slug is malformed or reserved.
         SlugTaken: another tenant has the slug.
+        TemplateMismatch: the schema came out as something else than the template.
     """
-    with as_owner():
-        tenant = registry.register_tenant(name=name, slug=slug, created_by=created_by)
-        with connections[OWNER].cursor() as cursor:
-            cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(tenant.schema_name)))
-        with maintain(tenant):
-            migrate_schema()
-        wall.build_tenant(schema_name=tenant.schema_name)
+    with provisioning():
+        spare = _take()
+        schema_name = spare or names.generate_schema_name()
+        tenant = registry.register_tenant(name=name, slug=slug, schema_name=schema_name, created_by=created_by)
+        if spare is None:
+            schemas.create_from(template.hold_current(), schema_name=schema_name)
     return tenant
 
 
-def migrate_schema() -> None:
-    """Bring the schema of the tenant under maintenance to the newest migrations."""
-    executor = MigrationExecutor(connections[OWNER])
-    executor.migrate(executor.loader.graph.leaf_nodes())
+@contextmanager
+def _placed(spare: str | None) -> Iterator[None]:
+    token = _place.set(_Place(spare))
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def _take() -> str | None:
+    place = _place.get()
+    if place is None or place.is_taken:
+        raise RuntimeError("One block provisions one tenant.")
+    place.is_taken = True
+    return place.schema_name

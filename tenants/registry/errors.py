@@ -9,6 +9,23 @@ class TenantSuspended(PermissionDenied):
     default_detail = "This tenant is suspended."
 
 
+class TenantArchived(TenantSuspended):
+    """403: the tenant exists and the caller belongs there, but it has been put away; the platform can bring it back."""
+
+    default_code = "tenant_archived"
+    default_detail = "This tenant is archived."
+
+
+class WrongState(APIException):
+    """409: a tenant in this state cannot be brought into that one."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "wrong_state"
+
+    def __init__(self, present: str, wanted: str) -> None:
+        super().__init__(f"This tenant is {present}: it cannot become {wanted}.")
+
+
 class SlugTaken(APIException):
     """409: another tenant has this slug, or a host that it would get."""
 

@@ -15,12 +15,22 @@ from tenants.wall.openings import THIS_TENANT, opened
 
 
 class TenantStatus(models.TextChoices):
+    """Where in its life a tenant is; see ``states.TRANSITIONS``. A tenant that was deleted has no row."""
+
+    REQUESTED = "requested"
+    PROVISIONING = "provisioning"
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    ARCHIVED = "archived"
+    DELETING = "deleting"
+    FAILED = "failed"
 
 
 TENANT_SETTINGS = ["name", "locale", "time_zone", "branding", "shows_addresses"]  # what its admins change
-TENANT_COLUMNS = ["id", "slug", "schema_name", "status", "created_by", "created_at", "updated_at", *TENANT_SETTINGS]
+TENANT_COLUMNS = [
+    "id", "slug", "schema_name", "status", "created_by", "created_at", "updated_at", "archived_at", "delete_at",
+    *TENANT_SETTINGS,
+]  # fmt: skip
 
 
 @opened(rows="schema_name = current_user", select=TENANT_COLUMNS, update=[*TENANT_SETTINGS, "updated_at"])
@@ -31,6 +41,8 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
         branding: how the tenant looks to its members; see ``branding.validate_branding``.
         shows_addresses: every member sees the others' e-mail addresses, whatever their role.
         created_by: the person who created it for themselves; null when the platform's staff did.
+        archived_at: when it was archived; null unless it is.
+        delete_at: when it is going to be deleted; null unless that was decided.
     """
 
     # The schema is created and dropped by tenants.lifecycle, never by saving or deleting this row.
@@ -49,6 +61,8 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
     created_by = models.UUIDField(null=True, editable=False, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    archived_at = models.DateTimeField(null=True, editable=False)
+    delete_at = models.DateTimeField(null=True, editable=False, db_index=True)
 
     class Meta:
         constraints = [

@@ -5,22 +5,33 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import router, transaction
+from django.db import IntegrityError, router, transaction
+from django.utils import timezone
+from psycopg.errors import UniqueViolation
 
 from tenants.audit.services import Target, record
+from tenants.registry import states
 from tenants.registry.errors import SlugTaken
 from tenants.registry.models import TENANT_COLUMNS, TENANT_SETTINGS, Domain, Tenant, TenantStatus
 from tenants.registry.names import validate_slug
 from tenants.registry.signals import hosts_changed
 
 
-@transaction.atomic
-def register_tenant(*, name: str, slug: str, created_by: UUID | None = None) -> Tenant:
-    """Write the registry rows of a new tenant: itself and its first domain, ``<slug>.<BASE_DOMAIN>``.
+def register_tenant(
+    *,
+    name: str,
+    slug: str,
+    schema_name: str,
+    status: TenantStatus = TenantStatus.ACTIVE,
+    created_by: UUID | None = None,
+) -> Tenant:
+    """Write the registry rows of a new tenant: itself and its first domain, ``<slug>.<BASE_DOMAIN>``. A refusal undoes
+    the caller's transaction, too.
 
     Its schema is another matter: see ``tenants.lifecycle.services.provision``.
 
     Args:
+        schema_name: a generated one, which no other tenant has or had.
         created_by: the person who creates it for themselves.
 
     Raises:
@@ -28,14 +39,21 @@ def register_tenant(*, name: str, slug: str, created_by: UUID | None = None) -> 
         SlugTaken: another tenant has the slug or the domain.
     """
     validate_slug(slug)
-    domain = f"{slug}.{settings.BASE_DOMAIN}"
-    # Two writers may still pass this together; the unique constraints decide, and the loser gets 409 as well.
-    if Tenant.objects.filter(slug=slug).exists() or Domain.objects.filter(domain=domain).exists():
-        raise SlugTaken
-    tenant: Tenant = Tenant.objects.create(name=name, slug=slug, created_by=created_by)
-    Domain.objects.create(tenant=tenant, domain=domain, is_primary=True)
-    transaction.on_commit(partial(hosts_changed.send, sender=Tenant), using=router.db_for_write(Tenant))
-    record(action="tenant.created", tenant_id=tenant.pk, targets=[_target(tenant)], person=created_by)
+    alias = router.db_for_write(Tenant)
+    tenant = Tenant(name=name, slug=slug, schema_name=schema_name, status=status, created_by=created_by)
+    first = Domain(tenant=tenant, domain=f"{slug}.{settings.BASE_DOMAIN}", is_primary=True)
+    first.clean()
+    with transaction.atomic(using=alias, savepoint=False):
+        try:  # nobody is asked first: of several at once, the constraints decide as well
+            # Not by save(): django-tenants' asks who else has the schema name, and which domain is the primary one.
+            Tenant.objects.bulk_create([tenant])
+            Domain.objects.bulk_create([first])
+        except IntegrityError as error:
+            if isinstance(error.__cause__, UniqueViolation):
+                raise SlugTaken from error
+            raise
+        transaction.on_commit(partial(hosts_changed.send, sender=Tenant), using=alias)
+        record(action="tenant.created", tenant_id=tenant.pk, targets=[_target(tenant)], person=created_by)
     return tenant
 
 
@@ -70,22 +88,25 @@ def hold_tenant(*, tenant_id: UUID) -> None:
 
 @transaction.atomic
 def set_tenant_status(*, tenant_id: UUID, status: TenantStatus) -> Tenant:
-    """Suspend or resume a tenant; doing it twice changes nothing.
+    """Bring a tenant into another state of its life; doing it twice changes nothing.
 
     It holds from the next request on: entering a tenant reads this row.
 
     Raises:
         Tenant.DoesNotExist: there is no such tenant.
+        WrongState: there is no way from its present state (see ``states.TRANSITIONS``).
     """
     tenant: Tenant = Tenant.objects.select_for_update().get(pk=tenant_id)
     if tenant.status != status:
-        tenant.status = status
-        tenant.save(update_fields=["status", "updated_at"])
-        record(
-            action="tenant.suspended" if status == TenantStatus.SUSPENDED else "tenant.resumed",
-            tenant_id=tenant_id,
-            targets=[_target(tenant)],
-        )
+        action = states.transition(tenant.status, status)
+        before, tenant.status = tenant.status, status
+        if status in states.OPEN_STATES:
+            tenant.archived_at = tenant.delete_at = None
+        elif status == TenantStatus.ARCHIVED:
+            tenant.archived_at = timezone.now()
+        tenant.save(update_fields=["status", "archived_at", "delete_at", "updated_at"])
+        changes = {"status": [str(before), str(status)]}
+        record(action=action, tenant_id=tenant_id, targets=[_target(tenant)], changes=changes)
     return tenant
 
 

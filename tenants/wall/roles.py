@@ -66,12 +66,24 @@ def grant_schema(schema_name: str) -> sql.Composable:
     """Return the statements that give a tenant's role the rows of its schema, now and after every migration, and never
     its structure.
     """
-    return sql.SQL(
-        "GRANT USAGE ON SCHEMA {schema} TO {schema};"
+    present = sql.SQL(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {schema};"
-        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {schema};"
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {schema};"
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT USAGE, SELECT ON SEQUENCES TO {schema};"
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {schema}"
+    ).format(schema=sql.Identifier(schema_name))
+    # The record of its migrations is none of its business.
+    record = sql.SQL(
         "DO $$ BEGIN REVOKE ALL ON {schema}.django_migrations FROM {schema};"
         " EXCEPTION WHEN undefined_table THEN NULL; END $$"
+    ).format(schema=sql.Identifier(schema_name))
+    return sql.SQL(";").join([grant_future(schema_name), present, record])
+
+
+def grant_future(schema_name: str) -> sql.Composable:
+    """Return the statements that give a tenant's role the rows of what will be made in its schema. To grant what is
+    there already, Postgres reads its whole catalogue, that is every tenant's: a new schema needs none of that.
+    """
+    return sql.SQL(
+        "GRANT USAGE ON SCHEMA {schema} TO {schema};"
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {schema};"
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT USAGE, SELECT ON SEQUENCES TO {schema}"
     ).format(schema=sql.Identifier(schema_name))

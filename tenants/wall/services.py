@@ -38,11 +38,14 @@ def build_tenant(*, schema_name: str) -> None:
 @transaction.atomic(using=roles.OWNER)
 def create_role(*, schema_name: str) -> None:
     """Make a tenant's role, which the app may become."""
-    _execute(
-        roles.create_role(schema_name),
-        roles.put_in_group(schema_name),
-        roles.let_app_become(schema_name, _version()),
-    )
+    _execute(*_creating_role(schema_name))
+
+
+def expecting_tenant(schema_name: str) -> sql.Composable:
+    """Return ``build_tenant`` as statements, to be sent with others, for a schema in which nothing is but the record of
+    its migrations.
+    """
+    return sql.SQL(";").join([*_creating_role(schema_name), roles.grant_future(schema_name)])
 
 
 def build_after_migrating(*, using: str, **signal: Any) -> None:
@@ -51,6 +54,12 @@ def build_after_migrating(*, using: str, **signal: Any) -> None:
     """
     if using == roles.OWNER and connections[using].schema_name == get_public_schema_name():  # type: ignore[attr-defined]  # django-tenants' connection
         build_shared()
+
+
+def _creating_role(schema_name: str) -> Iterator[sql.Composable]:
+    yield roles.create_role(schema_name)
+    yield roles.put_in_group(schema_name)
+    yield roles.let_app_become(schema_name, _version())
 
 
 def _shared_tables() -> list[str]:

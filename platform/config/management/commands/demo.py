@@ -26,6 +26,7 @@ from config.processes import die_with_parent
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 30
+_SECONDS_BETWEEN_LOOKS = 0.5
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -74,12 +75,16 @@ class Command(BaseCommand):
             web = _start_web_server(environment)
             stack.callback(_stop, web)
             _wait_until_ready(web, port)
+        with self._step("Starting a worker"):
+            worker = _start_worker(environment)
+            stack.callback(_stop, worker)
         if as_json:
             self.stdout.write(demo_banner.as_json(port))
         else:
             self._console.print(demo_banner.as_text(port), markup=True, soft_wrap=True)
-        if web.wait():
-            raise CommandError(f"The web server ended with status {web.returncode}.")
+        ended = _wait_for_any({"web server": web, "worker": worker})
+        if ended is not None:
+            raise CommandError(ended)
 
     @contextmanager
     def _step(self, what: str) -> Iterator[None]:
@@ -147,6 +152,26 @@ def _start_web_server(environment: dict[str, str]) -> subprocess.Popen[bytes]:
         start_new_session=True,  # Ctrl-C in the terminal is for us, and we decide what stops when
         preexec_fn=die_with_parent(),  # noqa: PLW1509 -- nothing else runs in this process
     )
+
+
+def _start_worker(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "worker"],
+        cwd=settings.ROOT,
+        env=environment | {"LOG_LEVEL": "WARNING"},
+        stdout=subprocess.DEVNULL,  # ours is the caller's, and may be one line of JSON
+        start_new_session=True,
+        preexec_fn=die_with_parent(),  # noqa: PLW1509 -- as above
+    )
+
+
+def _wait_for_any(processes: dict[str, subprocess.Popen[bytes]]) -> str | None:
+    """Wait until the first of them ends, and say which one did; None if it was stopped on purpose."""
+    while True:
+        for name, process in processes.items():
+            if process.poll() is not None:
+                return f"The {name} ended with status {process.returncode}." if process.returncode else None
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def _wait_until_ready(web: subprocess.Popen[bytes], port: int) -> None:

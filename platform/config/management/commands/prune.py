@@ -20,6 +20,8 @@ from identity.invitations.services import prune_invitations
 from identity.keys.services import prune_keys
 from identity.mail.services import prune_failed
 from identity.sessions.services import prune_families, prune_sessions
+from jobs.exports import prune_files
+from jobs.services import prune_jobs
 from tenants.audit.services import prune_events
 from tenants.context.ownership import as_owner, knows_owner
 
@@ -45,6 +47,7 @@ class Command(BaseCommand):
             "unproved accounts": partial(prune_unproved, keep=keep, limit=batch),
             "invitations": partial(prune_invitations, keep=keep, limit=batch),
             "domains": partial(prune_claims, keep=keep, limit=batch),
+            "jobs": partial(prune_jobs, keep=keep, limit=batch),
         }
         if settings.AUDIT_RETENTION and knows_owner():  # nobody else deletes from the audit trail
             steps["audit events"] = partial(_prune_events, limit=batch)
@@ -60,6 +63,7 @@ class Command(BaseCommand):
                     progress.update(task, completed=deleted[name])
                 progress.update(task, total=max(deleted[name], 1), completed=max(deleted[name], 1))
         deleted["keys"] = prune_keys(keep=keep)
+        deleted["exports"] = prune_files()
         if options["json"]:
             self.stdout.write(json.dumps(deleted))
         else:

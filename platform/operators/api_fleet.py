@@ -1,0 +1,83 @@
+"""``/operator/v1/fleet``: which version each tenant's tables are of, and migrating them."""
+
+from typing import ClassVar
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers, status, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from operators import lifecycle, selectors
+from operators.api_jobs import JobSerializer
+from operators.backends import OperatorAuthentication
+from permissions import callers
+from permissions.scopes import Scope
+from permissions.serializers import StrictSerializer
+from tenants.fleet.status import TenantState
+from tenants.registry.names import SLUG_LENGTH
+
+
+class UnwellSerializer(serializers.Serializer[TenantState]):
+    """A tenant that needs something."""
+
+    slug = serializers.CharField()
+    schema_name = serializers.CharField()
+    status = serializers.CharField()
+    version = serializers.CharField()
+    behind = serializers.ListField(child=serializers.CharField(), help_text="Migrations that it has yet to get.")
+    is_drifted = serializers.BooleanField(
+        allow_null=True, help_text="Its tables are not what its version's are; null while it is behind."
+    )
+    failure = serializers.CharField(help_text="What stopped its last migration.")
+
+
+class FleetSerializer(serializers.Serializer[selectors.Fleet]):
+    """Where the tenants stand."""
+
+    tenants = serializers.IntegerField()
+    behind = serializers.IntegerField()
+    drifted = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    unwell = UnwellSerializer(many=True, help_text="The first hundred of those that need something, by slug.")
+
+
+class MigrationSerializer(StrictSerializer):
+    """Whom to begin with."""
+
+    canaries = serializers.ListField(
+        child=serializers.CharField(max_length=SLUG_LENGTH),
+        default=list,
+        max_length=100,
+        help_text="Slugs of tenants that go first. If one of them fails, the others are left as they are.",
+    )
+
+
+class FleetViewSet(viewsets.ViewSet):
+    """All tenants' tables."""
+
+    authentication_classes = [OperatorAuthentication]
+    scopes = {"retrieve": Scope.PLATFORM_FLEET_READ, "migrate": Scope.PLATFORM_FLEET_WRITE}
+    recent_sign_in: ClassVar[set[str]] = {"migrate"}
+
+    @extend_schema(operation_id="fleet_retrieve", summary="See where the tenants stand", responses=FleetSerializer)
+    def retrieve(self, request: Request) -> Response:
+        """How many tenants there are, how many of them are behind, differ from their version or failed to be migrated,
+        and which.
+        """
+        return Response(FleetSerializer(selectors.fleet()).data)
+
+    @extend_schema(
+        operation_id="fleet_migrate",
+        summary="Migrate all tenants",
+        request=MigrationSerializer,
+        responses={202: JobSerializer},
+        examples=[OpenApiExample("One first", value={"canaries": ["acme"]}, request_only=True)],
+    )
+    def migrate(self, request: Request) -> Response:
+        """Bring every tenant that is behind to the newest migrations, each in a transaction of its own. Those that
+        failed are in the job's `result`; the others are done all the same.
+        """
+        serializer = MigrationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        job = lifecycle.request_migration(by=callers.caller_id(request), **serializer.validated_data)
+        return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
