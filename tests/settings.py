@@ -15,8 +15,8 @@ os.environ["THROTTLES"] = os.environ.get("TENANTRY_TEST_THROTTLES", "off")
 # Tests deliver what they want to read; those of delivery in the background say so.
 os.environ["MAIL_DELIVERY"] = os.environ.get("TENANTRY_TEST_MAIL_DELIVERY", "command")
 # No test asks the machine's name servers; those of domains have one of their own.
-os.environ["DNS_NAMESERVERS"] = "127.0.0.1:1"
-os.environ["DNS_SECONDS"] = "0.2"
+os.environ.setdefault("DNS_NAMESERVERS", "127.0.0.1:1")
+os.environ.setdefault("DNS_SECONDS", "0.2")
 os.environ["ACCESS_SECONDS"] = "3600"  # tokens of the cast outlive the run; tests of expiry make their own
 os.environ["STEP_UP_SECONDS"] = "3600"  # and their sign-ins are recent ones; tests of step-up make theirs old
 os.environ["POOL_SIZE"] = os.environ.get("TENANTRY_TEST_POOL_SIZE", "0")  # tests of the pool fill it themselves

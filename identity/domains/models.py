@@ -108,7 +108,12 @@ class DomainClaim(models.Model):
                 name="domains_claim_role",
             ),
         ]
-        indexes = [models.Index(fields=["domain"])]
+        indexes = [
+            models.Index(fields=["domain"]),
+            models.Index(
+                fields=["lapsed_at"], condition=models.Q(lapsed_at__isnull=False), name="domains_lapsed_at_idx"
+            ),  # for pruning
+        ]
 
     def __str__(self) -> str:
         return self.domain

@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='domain_claims', to='registry.tenant')),
             ],
             options={
-                'indexes': [models.Index(fields=['domain'], name='domains_dom_domain_2fdcd5_idx')],
+                'indexes': [models.Index(fields=['domain'], name='domains_dom_domain_2fdcd5_idx'), models.Index(condition=models.Q(('lapsed_at__isnull', False)), fields=['lapsed_at'], name='domains_lapsed_at_idx')],
                 'constraints': [models.UniqueConstraint(fields=('tenant', 'domain'), name='domains_claim_once'), models.CheckConstraint(condition=models.Q(models.Q(('custom_role', None), ('join_role__in', ['member', 'viewer'])), models.Q(('custom_role__isnull', False), models.Q(('join_role__in', ['owner', 'admin', 'member', 'viewer']), _negated=True)), _connector='OR'), name='domains_claim_role')],
             },
         ),
