@@ -25,7 +25,6 @@ from tenants.fleet.starting_points import APPLIED, MIGRATED_STATUSES, Key, Membe
 from tenants.lifecycle import locks
 from tenants.registry.models import Tenant
 from tenants.registry.names import generate_schema_name
-from tenants.wall import services as wall
 from tenants.wall.roles import OWNER
 
 # The tenant must still be there, nobody else may be at its tables, and it must stand where the plan begins.
@@ -51,10 +50,8 @@ def migrate(job: Job, *, run_id: UUID, attempt: int) -> None:
     Raises:
         Exception: whatever stopped it; the transaction in which it was is as if it had not begun.
     """
-    if _is_one_batch(job.plan):
-        text = _batch_for(job.plan, run_id, attempt)
-        text = text.replace(_ANYBODY.schema_name, job.member.schema_name)
-        _send(text.replace(str(_ANYBODY.id), str(job.member.id)))
+    if is_replay(job):
+        replay([job], run_id=run_id, attempt=attempt)
         return
     began, groups = time.monotonic(), job.plan.transactions
     applied = job.plan.point.applied
@@ -71,8 +68,22 @@ def migrate(job: Job, *, run_id: UUID, attempt: int) -> None:
         applied = written([*_keys(applied), *rows])
 
 
-def _is_one_batch(plan: Plan) -> bool:
-    return all(step.statements is not None for step in plan.steps)
+def is_replay(job: Job) -> bool:
+    """Tell whether nothing runs in the tenant itself."""
+    return all(step.statements is not None for step in job.plan.steps)
+
+
+def replay(jobs: Sequence[Job], *, run_id: UUID, attempt: int) -> None:
+    """Do all that is done to these tenants in one round trip, each in a transaction of its own.
+
+    Raises:
+        Exception: what stopped one of them. Those before it are through, those after it are not begun.
+    """
+    batches = []
+    for job in jobs:
+        text = _batch_for(job.plan, run_id, attempt).replace(_ANYBODY.schema_name, job.member.schema_name)
+        batches.append(text.replace(str(_ANYBODY.id), str(job.member.id)))
+    _send(";\n".join(batches))
 
 
 @lru_cache(maxsize=32)
@@ -117,7 +128,6 @@ def _run(member: Member, steps: Sequence[Step], applied: str, closing: list[str]
                 else:
                     _forwards(step)
                     _execute(SETTLE)
-            wall.build_tenant(schema_name=member.schema_name)
             _execute(*closing)
 
 
@@ -130,8 +140,6 @@ def _run_alone(member: Member, steps: Sequence[Step], applied: str, closing: lis
             _forwards(step)
     with as_owner():
         _execute(_head(member, applied), *closing)
-    with as_owner():
-        wall.build_tenant(schema_name=member.schema_name)
 
 
 def _forwards(step: Step) -> None:

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -27,6 +27,7 @@ from tenants.wall.roles import OWNER
 _LOCK = "tenantry fleet"
 _EVERY = 0.5  # seconds between two attempts to be the only run
 _TENANTS_PER_CONNECTION = 500  # a server process remembers every table that it touched
+_AT_ONCE = 10  # tenants that go to the server together, each in its own transaction
 _FIRST_PAUSE = 0.2  # seconds before the second attempt; each further one waits twice as long
 
 Progress = Callable[[str, int], None]  # what is going on, and how many more tenants are through
@@ -160,14 +161,14 @@ def _in_parallel(jobs: list[Job], run_id: UUID, attempt: int, parallel: int) -> 
         done = 0
         try:
             while not stop.is_set():
-                try:
-                    job = queue.popleft()
-                except IndexError:
+                several = _take(queue, _AT_ONCE if attempt == 1 else 1)
+                if not several:
                     return
-                ended.append((job, _try(job, run_id, attempt)))
-                done += 1
-                if done % _TENANTS_PER_CONNECTION == 0:
+                ended.extend(_try_all(several, run_id, attempt))
+                done += len(several)
+                if done >= _TENANTS_PER_CONNECTION:
                     connections[OWNER].close()
+                    done = 0
         finally:
             connections[OWNER].close()
 
@@ -184,6 +185,26 @@ def _in_parallel(jobs: list[Job], run_id: UUID, attempt: int, parallel: int) -> 
         for worker in workers:
             worker.result()
     yield from ended
+
+
+def _take(queue: deque[Job], limit: int) -> list[Job]:
+    """Take the next tenant, and those behind it that can go along in one round trip."""
+    taken: list[Job] = []
+    with suppress(IndexError):
+        while len(taken) < limit:
+            taken.append(queue.popleft())
+            if not migrating.is_replay(taken[-1]):
+                break
+    return taken
+
+
+def _try_all(jobs: list[Job], run_id: UUID, attempt: int) -> list[tuple[Job, Exception | None]]:
+    if len(jobs) > 1 and migrating.is_replay(jobs[-1]):
+        with suppress(Exception), routed_to_owner():
+            migrating.replay(jobs, run_id=run_id, attempt=attempt)
+            return [(job, None) for job in jobs]
+    # One of them was stopped, and those before it are through: trying each alone finds out.
+    return [(job, _try(job, run_id, attempt)) for job in jobs]
 
 
 def _try(job: Job, run_id: UUID, attempt: int) -> Exception | None:

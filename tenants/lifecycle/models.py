@@ -18,9 +18,8 @@ class Template(models.Model):
     Attributes:
         version: which code; see ``template.current_version``.
         server: the major version of the PostgreSQL that it was recorded on, because catalogues read differently.
-        steps: ``[{"sql": ...} or {"sql": ..., "migration": [app, name]}, ...]``, in order. The first one makes the
-            record of migrations. Where a migration is named, it is run for each tenant, because it computes; its SQL is
-            what it came to here.
+        steps: ``[{"sql": ...} or {"sql": ..., "migration": [app, name]}, ...]``, in order. Where a migration is named,
+            it is run for each tenant, because it computes; its SQL is what it came to here.
         fingerprint: that of every schema made from it.
         is_current: new tenants are made from this one, whichever code makes them.
     """

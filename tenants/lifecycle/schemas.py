@@ -13,6 +13,7 @@ from tenants.lifecycle.fingerprints import fingerprints
 from tenants.lifecycle.models import Template
 from tenants.lifecycle.recording import in_transaction
 from tenants.registry.models import Tenant
+from tenants.wall import roles
 from tenants.wall import services as wall
 from tenants.wall.roles import OWNER
 
@@ -27,24 +28,19 @@ def create_from(template: Template, *, schema_name: str) -> None:
     Raises:
         TemplateMismatch: it came out as something else.
     """
-    record, *others = (
-        template.steps
-    )  # the role has nothing to do with the record of migrations, so that one comes first
     batch = [
         locks.holding_schema(schema_name).as_string(),
         _named("CREATE SCHEMA {schema}", schema_name),
-        _named(_INSIDE, schema_name),
-        record["sql"],
         wall.expecting_tenant(schema_name).as_string(),
     ]
-    for computes, steps in groupby(others, key=lambda step: "migration" in step):
+    for computes, steps in groupby(template.steps, key=lambda step: "migration" in step):
         if not computes:
-            batch += [_named(_INSIDE, schema_name), *(step["sql"] for step in steps if step["sql"])]
+            batch += [_named(_INSIDE, schema_name), *(step["sql"] for step in steps if step["sql"]), _OUTSIDE]
             continue
-        _execute([*batch, _OUTSIDE])
+        _execute(batch)
         batch = []
         _migrate(schema_name, [step["migration"] for step in steps])
-    _execute([*batch, _OUTSIDE])
+    _execute([*batch, roles.keep_record(schema_name).as_string()])
     if fingerprints([schema_name]).get(schema_name) != template.fingerprint:
         raise TemplateMismatch(template.version)
 

@@ -70,12 +70,7 @@ def grant_schema(schema_name: str) -> sql.Composable:
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {schema};"
         "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {schema}"
     ).format(schema=sql.Identifier(schema_name))
-    # The record of its migrations is none of its business.
-    record = sql.SQL(
-        "DO $$ BEGIN REVOKE ALL ON {schema}.django_migrations FROM {schema};"
-        " EXCEPTION WHEN undefined_table THEN NULL; END $$"
-    ).format(schema=sql.Identifier(schema_name))
-    return sql.SQL(";").join([grant_future(schema_name), present, record])
+    return sql.SQL(";").join([grant_future(schema_name), present, keep_record(schema_name)])
 
 
 def grant_future(schema_name: str) -> sql.Composable:
@@ -86,4 +81,12 @@ def grant_future(schema_name: str) -> sql.Composable:
         "GRANT USAGE ON SCHEMA {schema} TO {schema};"
         "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {schema};"
         "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT USAGE, SELECT ON SEQUENCES TO {schema}"
+    ).format(schema=sql.Identifier(schema_name))
+
+
+def keep_record(schema_name: str) -> sql.Composable:
+    """Return the statement that keeps a tenant's role from the record of its migrations."""
+    return sql.SQL(
+        "DO $$ BEGIN REVOKE ALL ON {schema}.django_migrations FROM {schema};"
+        " EXCEPTION WHEN undefined_table THEN NULL; END $$"
     ).format(schema=sql.Identifier(schema_name))

@@ -42,8 +42,8 @@ def create_role(*, schema_name: str) -> None:
 
 
 def expecting_tenant(schema_name: str) -> sql.Composable:
-    """Return ``build_tenant`` as statements, to be sent with others, for a schema in which nothing is but the record of
-    its migrations.
+    """Return ``build_tenant`` as statements, to be sent with others, for a schema that is empty still. When it is full,
+    ``roles.keep_record`` has to follow.
     """
     return sql.SQL(";").join([*_creating_role(schema_name), roles.grant_future(schema_name)])
 
