@@ -340,7 +340,7 @@ def test_a_killed_run_goes_on_where_it_was(fleet: Any, release: Release, number:
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 60
-    while FleetEntry.objects.using("owner").filter(state="done").count() < 3 + number * 7:
+    while FleetEntry.objects.using("owner").filter(state="done").count() < 1 + number * 7 % 25:
         assert running.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -36,7 +36,11 @@ _TENANTS = sql.SQL(
     " FROM public.registry_tenant WHERE status = ANY (%s) AND (%s::text[] IS NULL OR schema_name = ANY (%s))"
     " ORDER BY created_at, id"
 )
-_APPLIED = sql.SQL("SELECT {name} AS schema, (SELECT {applied} FROM {schema}.django_migrations) AS applied")
+_ROWS = sql.SQL("SELECT {name} AS schema, app, name FROM {schema}.django_migrations")
+_APPLIED = sql.SQL(
+    "SELECT applied, array_agg(schema)"
+    " FROM (SELECT schema, {applied} AS applied FROM ({rows}) every_row GROUP BY schema) every_schema GROUP BY applied"
+)
 
 
 @dataclass(frozen=True)
@@ -140,11 +144,13 @@ def look(schema_names: Sequence[str] | None = None, *, parallel: int = 1) -> Fle
         cursor.execute(_TENANTS, [list(MIGRATED_STATUSES), names, names])
         rows = [(Member(*row[:4]), row[4]) for row in cursor.fetchall()]
     members = {member.schema_name: member for member, has_tables in rows if has_tables}
+    found = in_batches(_applied, list(members), size=_BATCH, parallel=parallel)
+    applied = {name: each for each, those in found for name in those}  # those with no row at all are not in it
     points: dict[str, list[Member]] = {}
-    for applied, found in in_batches(_applied, list(members), size=_BATCH, parallel=parallel):
-        points.setdefault(applied or "", []).extend(members[name] for name in found)
+    for name, member in members.items():
+        points.setdefault(applied.get(name, ""), []).append(member)
     return Fleet(
-        [StartingPoint(applied, found) for applied, found in sorted(points.items())],
+        [StartingPoint(*point) for point in sorted(points.items())],
         [member for member, has_tables in rows if not has_tables],
     )
 
@@ -183,12 +189,10 @@ def in_batches(
         return [row for rows in pool.map(apart, batches) for row in rows]
 
 
-def _applied(schema_names: Sequence[str]) -> list[tuple[str | None, list[str]]]:
-    each = sql.SQL(" UNION ALL ").join(
-        _APPLIED.format(name=sql.Literal(name), schema=sql.Identifier(name), applied=sql.SQL(APPLIED))
-        for name in schema_names
-    )
+def _applied(schema_names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    rows = (_ROWS.format(name=sql.Literal(name), schema=sql.Identifier(name)) for name in schema_names)
+    statement = _APPLIED.format(applied=sql.SQL(APPLIED), rows=sql.SQL(" UNION ALL ").join(rows))
     with connections[current_alias()].cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT applied, array_agg(schema) FROM ({}) every GROUP BY applied").format(each))
-        rows: list[tuple[str | None, list[str]]] = cursor.fetchall()
-    return rows
+        cursor.execute(statement)
+        found: list[tuple[str, list[str]]] = cursor.fetchall()
+    return found
