@@ -75,6 +75,7 @@ def measure(tenants: int, rounds: int, *, durable: bool) -> dict[str, list[float
                     in_process(f"{part}_create", environment, tenants)
                     with psycopg.connect(environment.get("BENCHMARK_DATABASE", server.url), autocommit=True) as owner:
                         owner.execute("VACUUM ANALYZE")
+                    os.sync()  # what was prepared is not to be written while others are measured
                     found |= _part(part, environment, rounds)
             return found
 
