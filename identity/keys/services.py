@@ -109,6 +109,8 @@ def _lock() -> None:
 
 def _create(activates_at: Any, algorithm: Algorithm) -> StoredKey:
     pem = generate_key(algorithm).encode()
+    while load_key(pem).kid.startswith("-"):  # one in 64: `signing_keys retire` would take its id for an option
+        pem = generate_key(algorithm).encode()
     key = load_key(pem)
     return StoredKey.objects.create(
         kid=key.kid, algorithm=key.algorithm, private_key=encryption.encrypt(pem), activates_at=activates_at
