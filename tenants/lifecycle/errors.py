@@ -14,6 +14,14 @@ class NoStructure(RuntimeError):
     """Nothing here can tell how a tenant's tables were made."""
 
 
+class NoSpare(APIException):
+    """503: every finished schema is taken, and this process cannot make one: in a moment there is another."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "no_spare"
+    default_detail = "No tenant can be created at this moment. Nothing was changed; retry in a while."
+
+
 class NotExportable(APIException):
     """409: the tenant has no tables that could be exported; the message says why."""
 

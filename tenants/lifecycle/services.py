@@ -8,8 +8,11 @@ from uuid import UUID
 
 from django.db import transaction
 
-from tenants.context.ownership import as_owner, current_alias
+from tenants.context.ownership import as_owner, current_alias, knows_owner
 from tenants.lifecycle import pool, schemas, template
+from tenants.lifecycle.errors import NoSpare
+from tenants.lifecycle.models import Spare
+from tenants.lifecycle.signals import spare_claimed
 from tenants.registry import names
 from tenants.registry import services as registry
 from tenants.registry.models import Tenant
@@ -35,7 +38,7 @@ def provisioning() -> Iterator[None]:
     Whoever does more than that in the same transaction (holds a person, adds a member) puts all of it in this block.
 
     Raises:
-        ImproperlyConfigured: there is no spare, and this process does not know how to log in as the owner.
+        NoSpare: there is none, and this process does not know how to log in as the owner.
     """
     if _place.get() is not None:
         yield
@@ -50,6 +53,9 @@ def provisioning() -> Iterator[None]:
             with _placed(spare):
                 yield
             return
+    if not knows_owner():
+        spare_claimed.send_robust(sender=Spare)  # whoever can refills the pool
+        raise NoSpare
     with as_owner(), _placed(None):
         yield
 

@@ -2,7 +2,8 @@
 
 from django.dispatch import Signal
 
-# A spare was claimed, and no more than half of the pool is left. Sent after the commit; whoever can, refills it.
+# A spare was claimed, and no more than half of the pool is left; or there was none to be had. Sent after the commit;
+# whoever can, refills it.
 spare_claimed = Signal()
 
 # Something below wants long work done, in the transaction that sends this: `kind` (see ``jobs.kinds``), `tenant_id`,
