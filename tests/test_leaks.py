@@ -25,7 +25,7 @@ from tests.leaks.sabotage import Sabotage
 from tests.leaks.trial import run
 
 TENANTS, CLIENTS = 50, 32
-REQUESTS = 2_000
+REQUESTS = 1_000
 SABOTAGED_REQUESTS = 1_200  # the bug strikes once in 100
 EVERYTHING = {"backends terminated", "database restarted", "worker killed", "database crashed", "database away"}
 

@@ -35,7 +35,7 @@ from tests.conftest import API_HOST, CAST, Call
 from tests.conftest import sign_in as sign_in_over_api
 from tests.serving import Answer, Traffic, ask_once, serving
 
-TRIALS = int(os.environ.get("REVOCATION_TRIALS", "200"))
+TRIALS = int(os.environ.get("REVOCATION_TRIALS", "60"))
 PROCESSES, REFUSALS_PER_PROCESS = 2, 3
 OTHER_PASSWORD = "another rather long password"
 METHODS, DEVICE = ["pwd"], Device(None, "")

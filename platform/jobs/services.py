@@ -117,6 +117,7 @@ def end(*, job_id: UUID, run: int, state: JobState, result: Mapping[str, Any] | 
         state=state,
         result=result or {},
         error=error[:500],
+        failures=F("failures") - (1 if state == JobState.SUCCEEDED else 0),  # this run was none
         finished_at=timezone.now() if state in OVER else None,
     )
 
