@@ -228,7 +228,7 @@ def decide(principal: Principal, required: frozenset[str] | None, *, signed_in_s
         return Decision(Reason.UNDECLARED)
     if not principal.is_authenticated:
         return Decision(Reason.NOT_AUTHENTICATED, required)
-    missing = frozenset(scope for scope in required if not scopes.holds(principal.scopes, scope))
+    missing = scopes.missing(principal.scopes, required)
     if missing:
         return Decision(Reason.INSUFFICIENT_SCOPE, missing)
     if signed_in_since is not None and (principal.authenticated_at or 0) < signed_in_since:

@@ -9,6 +9,7 @@ it is one table, in ``policy.py``. An app beside this product declares its own s
 """
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 
 PATTERN = re.compile(r"(?:platform:)?[a-z]+(?:-[a-z]+)*:(?:read|write)")
@@ -62,3 +63,8 @@ def holds(held: frozenset[str], wanted: str) -> bool:
         return True
     resource, _, action = wanted.rpartition(":")
     return action == "read" and f"{resource}:write" in held
+
+
+def missing(held: frozenset[str], wanted: Iterable[str]) -> frozenset[str]:
+    """Return what of `wanted` is not held, in any way."""
+    return frozenset(scope for scope in wanted if not holds(held, scope))

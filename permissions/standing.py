@@ -40,12 +40,8 @@ class Standing:
         """Tell whether this one is stronger."""
         if self.rank != other.rank:
             return self.rank > other.rank
-        return not _missing(self.scopes, other.scopes) and bool(_missing(other.scopes, self.scopes))
+        return not scopes.missing(self.scopes, other.scopes) and bool(scopes.missing(other.scopes, self.scopes))
 
     def missing_in(self, held: frozenset[str]) -> frozenset[str]:
         """Return the scopes of this standing that somebody who holds `held` cannot give away."""
-        return _missing(held, self.scopes)
-
-
-def _missing(held: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
-    return frozenset(scope for scope in wanted if not scopes.holds(held, scope))
+        return scopes.missing(held, self.scopes)

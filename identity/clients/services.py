@@ -165,7 +165,7 @@ def _grantable(wanted: Iterable[str], held: frozenset[str]) -> str:
 
 
 def _refuse_more_than(held: frozenset[str], wanted: Iterable[str]) -> None:
-    missing = frozenset(scope for scope in wanted if not scopes.holds(held, scope))
+    missing = scopes.missing(held, wanted)
     if missing:
         raise ScopeNotHeld(missing)
 

@@ -22,7 +22,7 @@ from identity.invitations import selectors as invitations
 from identity.invitations.models import InvitationStatus
 from identity.members import selectors as members
 from identity.members import services as memberships
-from identity.members.errors import AlreadyMember, Outranked
+from identity.members.errors import AlreadyMember
 from identity.roles import selectors as roles
 from identity.roles.selectors import TenantRole
 from tenants.audit.services import Target, record
@@ -57,7 +57,7 @@ def add_domain(
     registry.hold_tenant(tenant_id=tenant_id)
     role = _fit_role(tenant_id, join_role)
     if auto_join:
-        _refuse_above(tenant_id, by, role, held)
+        memberships.refuse_to_give(tenant_id=tenant_id, by=by, wanted=role.standing, held=held)
     own = DomainClaim.objects.filter(tenant_id=tenant_id)
     selectors.with_status(own.filter(domain=name), ClaimStatus.LAPSED).delete()
     if own.filter(domain=name).exists():
@@ -100,7 +100,7 @@ def change_domain(
         claim.join_role, claim.custom_role = role.name, role.custom
     claim.auto_join = after["auto_join"]
     if claim.auto_join:
-        _refuse_above(tenant_id, by, claim.tenant_role, held)
+        memberships.refuse_to_give(tenant_id=tenant_id, by=by, wanted=claim.tenant_role.standing, held=held)
     claim.save(update_fields=["auto_join", "join_role", "custom_role"])
     _record("domain.changed", claim, {key: [before[key], after[key]] for key in after if before[key] != after[key]})
     return claim
@@ -213,13 +213,6 @@ def _fit_role(tenant_id: UUID, name: str) -> TenantRole:
         message = "Whoever joins by a domain gets a role with no more than a member's scopes."
         raise ValidationError({"join_role": ValidationError(message, code="unfit_role")})
     return role
-
-
-def _refuse_above(tenant_id: UUID, by: UUID, role: TenantRole, held: frozenset[str]) -> None:
-    own = members.standing_of(tenant_id=tenant_id, user_id=by)
-    if own is None:
-        raise Outranked
-    memberships.refuse_above(own=own, wanted=role.standing, held=held)
 
 
 def _let_go() -> None:

@@ -22,7 +22,6 @@ from identity.members import selectors as members
 from identity.members import services as memberships
 from identity.members.errors import AlreadyMember, Outranked
 from identity.roles import selectors as roles
-from identity.roles.selectors import TenantRole
 from permissions import scopes
 from permissions.errors import ScopeNotHeld
 from permissions.scopes import Scope
@@ -51,7 +50,7 @@ def invite(*, tenant_id: UUID, email: str, role: str, by: UUID, held: frozenset[
     address = normalize_email(email)
     registry.hold_tenant(tenant_id=tenant_id)
     wanted = roles.role_by_name(tenant_id=tenant_id, name=role)
-    _refuse_above(tenant_id, by, wanted, held)
+    memberships.refuse_to_give(tenant_id=tenant_id, by=by, wanted=wanted.standing, held=held)
     if members.is_member(tenant_id=tenant_id, email=address):
         raise AlreadyMember
     _make_room(tenant_id, address)
@@ -85,7 +84,7 @@ def resend(*, tenant_id: UUID, invitation_id: UUID, by: UUID, held: frozenset[st
     invitation = _locked(tenant_id, invitation_id)
     if invitation.status != InvitationStatus.PENDING:
         raise InvitationOver
-    _refuse_above(tenant_id, by, invitation.tenant_role, held)
+    memberships.refuse_to_give(tenant_id=tenant_id, by=by, wanted=invitation.tenant_role.standing, held=held)
     now = timezone.now()
     invitation.expires_at = now + (invitation.expires_at - invitation.sent_at)
     invitation.sent_at = now
@@ -187,13 +186,6 @@ def prune_invitations(*, keep: timedelta, limit: int) -> int:
     batch = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
     Invitation.objects.filter(pk__in=batch).delete()
     return len(batch)
-
-
-def _refuse_above(tenant_id: UUID, by: UUID, wanted: TenantRole, held: frozenset[str]) -> None:
-    own = members.standing_of(tenant_id=tenant_id, user_id=by)
-    if own is None:
-        raise Outranked
-    memberships.refuse_above(own=own, wanted=wanted.standing, held=held)
 
 
 def _refuse_void(invitation: Invitation) -> None:

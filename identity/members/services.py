@@ -196,6 +196,19 @@ def note_use(membership: Membership) -> None:
     Membership.objects.filter(pk=membership.pk).update(last_used_at=timezone.now())
 
 
+def refuse_to_give(*, tenant_id: UUID, by: UUID, wanted: Standing, held: frozenset[str]) -> None:
+    """Refuse to let a person give away a role that is more than their own at this moment, or than their token.
+
+    Raises:
+        Outranked: it is above their own, or they are no active member.
+        ScopeNotHeld: it holds more.
+    """
+    own = selectors.standing_of(tenant_id=tenant_id, user_id=by)
+    if own is None:
+        raise Outranked
+    refuse_above(own=own, wanted=wanted, held=held)
+
+
 def refuse_above(*, own: Standing, wanted: Standing, held: frozenset[str]) -> None:
     """Refuse to let somebody give away a role that is above their own, or holds more than their token.
 
