@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 export TENANTRY_ENV ?= development
 
@@ -21,7 +22,7 @@ test: $(VENV)/test.stamp $(VENV)/node.stamp lint ## Everything CI runs: lint, ty
 	@echo "== OpenAPI documents are up to date"
 	@$(BIN)/python manage.py generate_openapi --check
 	@echo "== tests"
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: $(VENV)/test.stamp ## Lint, types and import contracts
 	@echo "== ruff"

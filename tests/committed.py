@@ -1,11 +1,12 @@
 """For tests that need real commits: tenants of their own, and nothing left of them afterwards."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from django.db import connection, connections
+from django.db import connections
 from psycopg import sql
 
+from jobs.models import Job
 from tenants.lifecycle import services
 from tenants.lifecycle.models import Spare
 from tenants.registry.models import Tenant
@@ -20,7 +21,7 @@ def urls() -> dict[str, str]:
 
 def schemas() -> set[str]:
     """The schemas of all tenants in the database, registered or not."""
-    with connection.cursor() as cursor:
+    with connections["owner"].cursor() as cursor:
         cursor.execute(r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 't\_%'")
         return {name for (name,) in cursor.fetchall()}
 
@@ -46,6 +47,26 @@ def remove_spares() -> None:
     for name in list(Spare.objects.using("owner").values_list("pk", flat=True)):
         Spare.objects.using("owner").filter(pk=name).delete()
         drop_schema(name)
+
+
+def remove_all_but(slugs: Collection[str]) -> None:
+    """Remove what tests made as the owner: tenants, spares and jobs, and schemas that nobody knows any more."""
+    for tenant in Tenant.objects.using("owner").exclude(slug__in=slugs):
+        remove(tenant)
+    remove_spares()
+    kept = set(Tenant.objects.using("owner").values_list("schema_name", flat=True))
+    for name in schemas() - kept:
+        drop_schema(name)
+    remove_jobs()
+
+
+def remove_jobs() -> None:
+    """Empty the queue."""
+    Job.objects.using("owner").all().delete()
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_periodic_defers")
+        cursor.execute("DELETE FROM procrastinate_jobs")
+        cursor.execute("DELETE FROM procrastinate_workers")
 
 
 def drop_schema(name: str) -> None:

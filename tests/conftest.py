@@ -30,14 +30,15 @@ from identity.clients import services as clients
 from identity.keys import selectors as keys
 from tenants.registry.models import Tenant
 from tenants.routing import directory
-from tests.committed import remove, remove_spares
+from tests.committed import remove, remove_all_but
+from tests.settings import WORKER
 
 pytest_plugins = ["tests.running_demo", "tests.smtp", "tests.mailed"]
 
 Call = Callable[..., Any]
 
-TEST_DATABASE = "test_tenantry"
-APP_ROLE = "tenantry_test_app"
+TEST_DATABASE = f"test_tenantry{WORKER}"
+APP_ROLE = f"tenantry_test_app{WORKER}"
 ACME, GLOBEX, API_HOST = "acme.localhost", "globex.localhost", "localhost"
 
 
@@ -65,7 +66,7 @@ CLIENT_SCOPES = ["members:read", "projects:write", "tasks:write", "tenant:read"]
 
 
 @pytest.fixture(scope="session")
-def database_urls(data_dir: None) -> Iterator[dict[str, str]]:
+def database_urls() -> Iterator[dict[str, str]]:
     """The server to test against, as both roles: DATABASE_URL's, else an embedded one of this run's own.
 
     DATABASE_URL logs in as somebody who may create roles and databases, and who becomes the owner.
@@ -83,10 +84,8 @@ def database_urls(data_dir: None) -> Iterator[dict[str, str]]:
         admin.execute(sql.SQL("DROP ROLE {role}").format(**names))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def data_dir() -> Iterator[None]:
-    """Leave no folder behind."""
-    yield
+def pytest_unconfigure() -> None:
+    """Leave no folder behind; whoever only hands tests to parallel runs has one too."""
     shutil.rmtree((settings.DATA_DIR / "postgres").resolve(), ignore_errors=True)
     shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
 
@@ -131,9 +130,7 @@ def _only_the_seeds(django_db_blocker: Any) -> Iterator[None]:
     yield
     if connections["owner"].connection is not None:
         with django_db_blocker.unblock():
-            for tenant in Tenant.objects.using("owner").exclude(slug__in=TENANTS):
-                remove(tenant)
-            remove_spares()
+            remove_all_but(TENANTS)
             connections["owner"].close()
 
 
@@ -206,6 +203,8 @@ def unwrapped(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The database without a test's own transaction around it: contexts are real transactions."""
     with django_db_blocker.unblock():
         yield
+        if connections["owner"].connection is not None:
+            remove_all_but(TENANTS)
         connections.close_all()
 
 

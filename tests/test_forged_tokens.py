@@ -33,6 +33,9 @@ from identity.sessions.models import Session
 from tenants.registry.models import Tenant
 from tests.conftest import API_HOST
 
+# What this asks, again and again, others cover; tracing it takes half as long again.
+pytestmark = pytest.mark.no_cover
+
 FORM = "application/x-www-form-urlencoded"
 Tokens = dict[str, dict[str, Any]]
 Forgeries = Iterator[tuple[str, str]]

@@ -24,7 +24,7 @@ from jobs.running import Again
 from tenants.context.ownership import as_owner
 from tenants.lifecycle.signals import spare_claimed, work_requested
 from tests import working
-from tests.committed import urls
+from tests.committed import remove_jobs, urls
 from tests.leaks import pooler
 from tests.test_races import at_once
 from tests.working import eventually, worker
@@ -38,17 +38,9 @@ def kinds_of_tests() -> None:
 @pytest.fixture
 def queue(unwrapped: None) -> Iterator[None]:
     """The queue, empty before and after."""
-    _empty()
+    remove_jobs()
     yield
-    _empty()
-
-
-def _empty() -> None:
-    Job.objects.all().delete()
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM procrastinate_periodic_defers")
-        cursor.execute("DELETE FROM procrastinate_jobs")
-        cursor.execute("DELETE FROM procrastinate_workers")
+    remove_jobs()
 
 
 def queued() -> int:

@@ -53,9 +53,6 @@ def committed(unwrapped: None) -> Iterator[Tenant]:
 
             Project.objects.create(name="Reports", created_by=uuid4())
         yield tenant
-    Job.objects.all().delete()
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM procrastinate_jobs")
 
 
 def path_to(slug: str) -> str:

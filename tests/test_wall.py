@@ -34,6 +34,7 @@ from tenants.context.backend.base import DatabaseWrapper
 from tenants.context.entry import as_person, enter
 from tenants.context.errors import AlreadyInTenant, NoSuchSchema
 from tenants.context.ownership import as_owner, current_alias
+from tenants.lifecycle.errors import NoSpare
 from tenants.registry.models import Tenant
 from tenants.wall import openings, services
 from tenants.wall.roles import group_role, people_role
@@ -404,9 +405,11 @@ def test_the_owner_is_at_work_where_it_is_said_and_nowhere_else(unwrapped: None)
 def test_a_process_without_the_owners_url_changes_no_structure(
     unwrapped: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It serves; asked for a new tenant it says what is missing."""
+    """It serves; it makes a tenant only from a spare, and whoever asks for the owner is told what is missing."""
     monkeypatch.setitem(connections["owner"].settings_dict, "USER", "")
-    with pytest.raises(ImproperlyConfigured, match="DATABASE_OWNER_URL is not set"), provisioned("no-owner"):
+    with pytest.raises(NoSpare), provisioned("no-owner"):
+        pass
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_OWNER_URL is not set"), as_owner():
         pass
     assert current_alias() == "default"
 
