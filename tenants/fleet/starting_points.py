@@ -4,7 +4,7 @@ Tenants with the same set share everything that follows from it, so there is lit
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -26,7 +26,8 @@ Key = tuple[str, str]  # app label, name
 Row = TypeVar("Row")
 
 MIGRATED_STATUSES = ("active", "suspended", "archived")  # the others are being made, or on their way out
-_BATCH = 250  # schemas in one statement: each takes two locks, and the server has 6,400 by default
+_PER_CONNECTION = 250  # schemas: a server process remembers every table that it touched
+_BATCH = 25  # schemas in one statement: planning many together takes longer than planning them in turn
 
 # How a set of migrations is written: by the database here, and again when a tenant is migrated.
 APPLIED = """string_agg(app || '.' || name, ',' ORDER BY app COLLATE "C", name COLLATE "C")"""
@@ -36,11 +37,7 @@ _TENANTS = sql.SQL(
     " FROM public.registry_tenant WHERE status = ANY (%s) AND (%s::text[] IS NULL OR schema_name = ANY (%s))"
     " ORDER BY created_at, id"
 )
-_ROWS = sql.SQL("SELECT {name} AS schema, app, name FROM {schema}.django_migrations")
-_APPLIED = sql.SQL(
-    "SELECT applied, array_agg(schema)"
-    " FROM (SELECT schema, {applied} AS applied FROM ({rows}) every_row GROUP BY schema) every_schema GROUP BY applied"
-)
+_APPLIED_IN = sql.SQL("SELECT {name}, (SELECT {applied} FROM {schema}.django_migrations)")
 
 
 @dataclass(frozen=True)
@@ -144,11 +141,10 @@ def look(schema_names: Sequence[str] | None = None, *, parallel: int = 1) -> Fle
         cursor.execute(_TENANTS, [list(MIGRATED_STATUSES), names, names])
         rows = [(Member(*row[:4]), row[4]) for row in cursor.fetchall()]
     members = {member.schema_name: member for member, has_tables in rows if has_tables}
-    found = in_batches(_applied, list(members), size=_BATCH, parallel=parallel)
-    applied = {name: each for each, those in found for name in those}  # those with no row at all are not in it
     points: dict[str, list[Member]] = {}
+    applied = dict(in_batches(_applied, list(members), size=_PER_CONNECTION, parallel=parallel))
     for name, member in members.items():
-        points.setdefault(applied.get(name, ""), []).append(member)
+        points.setdefault(applied[name] or "", []).append(member)
     return Fleet(
         [StartingPoint(*point) for point in sorted(points.items())],
         [member for member, has_tables in rows if not has_tables],
@@ -189,10 +185,12 @@ def in_batches(
         return [row for rows in pool.map(apart, batches) for row in rows]
 
 
-def _applied(schema_names: Sequence[str]) -> list[tuple[str, list[str]]]:
-    rows = (_ROWS.format(name=sql.Literal(name), schema=sql.Identifier(name)) for name in schema_names)
-    statement = _APPLIED.format(applied=sql.SQL(APPLIED), rows=sql.SQL(" UNION ALL ").join(rows))
+def _applied(schema_names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     with connections[current_alias()].cursor() as cursor:
-        cursor.execute(statement)
-        found: list[tuple[str, list[str]]] = cursor.fetchall()
-    return found
+        for start in range(0, len(schema_names), _BATCH):
+            asked = (
+                _APPLIED_IN.format(name=sql.Literal(name), applied=sql.SQL(APPLIED), schema=sql.Identifier(name))
+                for name in schema_names[start : start + _BATCH]
+            )
+            cursor.execute(sql.SQL(" UNION ALL ").join(asked))
+            yield from cursor.fetchall()
