@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export TENANTRY_ENV ?= development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schema golden leaks clean
+.PHONY: help demo test lint format schema clients golden leaks clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,8 +19,9 @@ demo: $(VENV)/demo.stamp ## Serve the demo (PORT=8000, DATA_DIR=.data); Ctrl-C s
 test: $(VENV)/test.stamp $(VENV)/node.stamp lint ## Everything CI runs: lint, types, contracts, checks, tests
 	@echo "== deployment checks (production settings)"
 	@BIN=$(BIN) sh tests/check_deploy.sh
-	@echo "== OpenAPI documents are up to date"
+	@echo "== OpenAPI documents and settings reference are up to date"
 	@$(BIN)/python manage.py generate_openapi --check
+	@$(BIN)/python manage.py settings_reference --check
 	@echo "== tests"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
 
@@ -37,8 +38,12 @@ format: $(VENV)/test.stamp ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-schema: $(VENV)/test.stamp ## Write the OpenAPI documents anew
+schema: $(VENV)/test.stamp ## Write the OpenAPI documents and the settings reference anew
 	@$(BIN)/python manage.py generate_openapi
+	@$(BIN)/python manage.py settings_reference
+
+clients: $(VENV)/node.stamp ## Generate typed clients of both APIs, Python and TypeScript, into .clients/
+	@$(BIN)/python tests/clients/build.py .clients
 
 golden: $(VENV)/test.stamp ## Write the golden files anew; review their diff
 	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_matrix.py tests/test_declarations.py tests/test_escalation.py tests/test_audit.py

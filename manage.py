@@ -15,7 +15,11 @@ def main() -> None:
 
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from tenants.audit.acting import commanded
+    from tenants.audit.commands import started_by
+
+    with commanded(command=sys.argv[1] if len(sys.argv) > 1 else "help", by=started_by(os.environ)):
+        execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ LIMITS: Mapping[str, Limit] = {
     "sign_in": Limit("30/min", By.ADDRESS),
     "registration": Limit("20/min", By.ADDRESS),
     "mail": Limit("20/min", By.ADDRESS),  # whatever sends mail when a stranger asks
+    # A tenant's plan says how often, see `throttles`; all its callers count together.
+    "tenant": Limit("1000000/min", By.TENANT, is_for_views=False),
     "invitations": Limit("100/min", By.TENANT),
     "domain_verification": Limit("10/min", By.TENANT),
     # What is counted by code.
@@ -92,15 +94,18 @@ class LimitReached(Throttled):
         super().__init__(wait=count.hit.reset)
 
 
-def require(name: str, who: str) -> Count | None:
+def require(name: str, who: str, *, allowed: Rate | None = None) -> Count | None:
     """Count one thing of `who` against a limit, and return what was found; None when limits are off.
+
+    Args:
+        allowed: how often, where that is not the same for everybody.
 
     Raises:
         LimitReached: it is once too often, and was not counted.
     """
     if not settings.THROTTLES:
         return None
-    allowed = rate(name)
+    allowed = allowed or rate(name)
     count = Count(name, allowed, counter().hit(_key(name, who), allowed))
     if count.hit.is_refused:
         raise LimitReached(count)

@@ -20,6 +20,9 @@ FROM_ADMIN = frozenset({Role.OWNER, Role.ADMIN})
 PEOPLE = frozenset({Kind.MEMBER})
 PEOPLE_AND_CLIENTS = frozenset({Kind.MEMBER, Kind.CLIENT})
 READERS = PEOPLE_AND_CLIENTS | {Kind.SUPPORT}
+WRITERS = READERS  # and staff in support access, where the tenant lets them write
+OWNER_ALONE = frozenset({Role.OWNER})
+_OURS = frozenset(Scope)
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,10 @@ class Grant:
             raise ValueError(f"{self.scope!r}: `platform:` scopes are for operators, and for operators only.")
         if not all(isinstance(role, OperatorRole if for_operators else Role) for role in self.roles):
             raise ValueError(f"{self.scope!r}: tenant roles hold tenant scopes, operator roles hold operator scopes.")
-        if Kind.SUPPORT in self.kinds and not self.scope.endswith(":read"):
-            raise ValueError(f"{self.scope!r}: support access reads.")
+        # A tenant app says itself what staff may write there; of the product's own (who is in, with which rights and
+        # credentials, and what staff may do), nothing, whatever a tenant agrees to.
+        if Kind.SUPPORT in self.kinds and self.scope in _OURS and not scopes.is_reading(self.scope):
+            raise ValueError(f"{self.scope!r}: support access reads what is the product's own.")
 
 
 _STAFF = frozenset({Kind.OPERATOR})
@@ -99,6 +104,44 @@ register(
     Grant(Scope.AUDIT_EVENTS_READ, "Read, export and verify the audit trail.", FROM_ADMIN, PEOPLE_AND_CLIENTS),
     Grant(Scope.CLIENTS_READ, "See the tenant's machine clients.", FROM_ADMIN, PEOPLE),
     Grant(Scope.CLIENTS_WRITE, "Create, change and delete machine clients and their secrets.", FROM_ADMIN, PEOPLE),
+    Grant(
+        Scope.PLATFORM_PROFILE_READ,
+        "See one's own place on the staff, and where one is signed in as staff.",
+        frozenset(OperatorRole),
+        _STAFF,
+    ),
+    Grant(Scope.PLATFORM_PROFILE_WRITE, "End one's own sessions as staff.", frozenset(OperatorRole), _STAFF),
+    Grant(
+        Scope.PLATFORM_STAFF_READ,
+        "See who is on the staff and as what.",
+        frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
+        _STAFF,
+    ),
+    Grant(
+        Scope.PLATFORM_STAFF_WRITE,
+        "Put people on the staff, change their role, disable and remove them.",
+        frozenset({OperatorRole.ADMIN}),
+        _STAFF,
+    ),
+    Grant(
+        Scope.PLATFORM_AUDIT_EVENTS_READ,
+        "Read, export and verify the platform's audit trail, and every tenant's.",
+        frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
+        _STAFF,
+    ),
+    Grant(
+        Scope.SUPPORT_ACCESS_READ,
+        "See when platform staff looked into the tenant, why, and who wants to.",
+        FROM_ADMIN,
+        PEOPLE,
+    ),
+    Grant(
+        Scope.SUPPORT_ACCESS_WRITE,
+        "Let platform staff in or keep them out: decide about requests, and say what needs none.",
+        OWNER_ALONE,
+        PEOPLE,
+    ),
+    Grant(Scope.SUPPORT_SESSIONS_WRITE, "End a support access that is under way.", FROM_ADMIN, PEOPLE),
     Grant(Scope.PLATFORM_TENANTS_READ, "See every tenant of the platform.", frozenset(OperatorRole), _STAFF),
     Grant(
         Scope.PLATFORM_TENANTS_WRITE,
@@ -106,6 +149,7 @@ register(
         frozenset({OperatorRole.ADMIN, OperatorRole.OPERATOR}),
         _STAFF,
     ),
+    Grant(Scope.PLATFORM_SUPPORT_READ, "See who looked into which tenant, and why.", frozenset(OperatorRole), _STAFF),
     Grant(Scope.PLATFORM_SUPPORT_WRITE, "Look into a tenant to help it.", frozenset(OperatorRole), _STAFF),
     Grant(
         Scope.PLATFORM_EXPORTS_READ,

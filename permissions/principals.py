@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 
@@ -13,7 +12,7 @@ class Kind(StrEnum):
     PERSON = "person"  # signed in, but inside no tenant
     MEMBER = "member"
     CLIENT = "client"
-    SUPPORT = "support"  # platform staff inside a tenant, reading
+    SUPPORT = "support"  # platform staff inside a tenant
     OPERATOR = "operator"
 
 
@@ -31,6 +30,7 @@ class Principal:
         scopes: what the token grants, never wider than role and kind allow.
         session_id: the sign-in this token belongs to.
         actor: who is really acting, in support access (RFC 8693 ``act``).
+        requests_per_minute: how many requests the tenant has, for all its callers together; None: as many as there are.
         authenticated_at: when the person last proved who they are, in seconds since the epoch; None for machines.
     """
 
@@ -42,6 +42,7 @@ class Principal:
     session_id: UUID | None = None
     actor: UUID | None = None
     authenticated_at: int | None = None
+    requests_per_minute: int | None = None
 
     @property
     def pk(self) -> UUID | None:
@@ -63,17 +64,6 @@ class Principal:
     def throttle_key(self) -> str:
         """The same string for the same caller, whichever of their tokens they use."""
         return f"{self.kind}:{self.id}"
-
-    def log_context(self) -> dict[str, Any]:
-        """Fields that identify the caller in a log line; nothing secret."""
-        fields = {
-            "kind": self.kind,
-            "id": self.id,
-            "tenant_id": self.tenant_id,
-            "session_id": self.session_id,
-            "actor": self.actor,
-        }
-        return {f"principal_{key}": str(value) for key, value in fields.items() if value is not None}
 
 
 ANONYMOUS = Principal(kind=Kind.ANONYMOUS)

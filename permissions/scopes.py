@@ -38,9 +38,18 @@ class Scope(StrEnum):
     AUDIT_EVENTS_READ = "audit-events:read"
     CLIENTS_READ = "clients:read"
     CLIENTS_WRITE = "clients:write"
+    SUPPORT_ACCESS_READ = "support-access:read"
+    SUPPORT_ACCESS_WRITE = "support-access:write"
+    SUPPORT_SESSIONS_WRITE = "support-sessions:write"
 
+    PLATFORM_PROFILE_READ = "platform:profile:read"
+    PLATFORM_PROFILE_WRITE = "platform:profile:write"
+    PLATFORM_STAFF_READ = "platform:staff:read"
+    PLATFORM_STAFF_WRITE = "platform:staff:write"
+    PLATFORM_AUDIT_EVENTS_READ = "platform:audit-events:read"
     PLATFORM_TENANTS_READ = "platform:tenants:read"
     PLATFORM_TENANTS_WRITE = "platform:tenants:write"
+    PLATFORM_SUPPORT_READ = "platform:support:read"
     PLATFORM_SUPPORT_WRITE = "platform:support:write"
     PLATFORM_EXPORTS_READ = "platform:exports:read"
     PLATFORM_EXPORTS_WRITE = "platform:exports:write"
@@ -55,6 +64,11 @@ class Scope(StrEnum):
 def is_operator_scope(scope: str) -> bool:
     """Tell whether `scope` belongs to the operator API."""
     return scope.startswith(_OPERATOR_PREFIX)
+
+
+def is_reading(scope: str) -> bool:
+    """Tell whether `scope` changes nothing."""
+    return scope.endswith(":read")
 
 
 def holds(held: frozenset[str], wanted: str) -> bool:

@@ -20,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from permissions import callers, endpoints, limits
+from permissions.counters import Rate
 from permissions.limits import By, Count, LimitReached
 from permissions.principals import Principal
 
@@ -27,11 +28,12 @@ if TYPE_CHECKING:  # DRF imports this module while it imports APIView
     from rest_framework.views import APIView
 
 _ATTRIBUTE = "_throttle_counts"
+_MINUTE = 60
 
 
 class LimitThrottle(BaseThrottle):
     """Count each request against the limits that the view names, and against its caller's own: by who they are, or for
-    strangers by where they come from.
+    strangers by where they come from. Where the caller's tenant has a limit, that holds too.
     """
 
     def allow_request(self, request: Request, view: APIView) -> bool:
@@ -98,6 +100,10 @@ def _count(request: Request, view: APIView, principal: Principal) -> None:
         count = limits.require(name, _who(name, request, principal))
         if count is not None:
             found[name] = count
+    if principal.requests_per_minute is not None:  # last: what one caller has too many does not use up the others'
+        count = limits.require("tenant", str(principal.tenant_id), allowed=Rate(principal.requests_per_minute, _MINUTE))
+        if count is not None:
+            found["tenant"] = count
 
 
 def _limits(request: Request, view: APIView, principal: Principal) -> tuple[str, ...]:

@@ -93,7 +93,8 @@ def _furnish(tenant: Tenant, owner: User, member: User) -> Leaving:
         tenant=tenant, domain="leaving.example", expires_at=now + timedelta(days=9), proved_at=now, auto_join=True
     )
     Domain.objects.create(tenant=tenant, domain="app.leaving.example", is_primary=False)
-    Tenant.objects.filter(pk=tenant.pk).update(time_zone="Europe/Paris", branding={"welcome": 'Bonjour \\ "là"'})
+    own = {"time_zone": "Europe/Paris", "branding": {"welcome": 'Bonjour \\ "là"'}, "support_policy": "never"}
+    Tenant.objects.filter(pk=tenant.pk).update(**own)
     with enter(tenant.pk):
         for number in range(20):
             project = Project.objects.create(

@@ -27,14 +27,14 @@ _COMMAND = [
 
 
 @contextmanager
-def serving(count: int, *, threads: int = 4) -> Iterator[list[int]]:
-    """Serve the test database with `count` servers, each of one worker process with `threads`; yields their ports.
+def serving(count: int, *, threads: int = 4, workers: int = 1) -> Iterator[list[int]]:
+    """Serve the test database with `count` servers, each of `workers` processes with `threads`; yields their ports.
 
     They share nothing but the database, as on as many machines. Nothing is left of them afterwards.
     """
     ports = [free_port() for _ in range(count)]
     with ExitStack() as stack:
-        for server in [stack.enter_context(_server(port, threads)) for port in ports]:
+        for server in [stack.enter_context(_server(port, threads, workers)) for port in ports]:
             server.wait_until_ready()
         yield ports
 
@@ -66,11 +66,11 @@ class _Server:
 
 
 @contextmanager
-def _server(port: int, threads: int) -> Iterator[_Server]:
+def _server(port: int, threads: int, workers: int) -> Iterator[_Server]:
     process = subprocess.Popen(
         _COMMAND,
         cwd=ROOT,
-        env=_environment(port, threads),
+        env=_environment(port, threads, workers),
         start_new_session=True,
         preexec_fn=die_with_parent(),  # noqa: PLW1509 -- only this thread runs yet; a killed run leaves no server
     )
@@ -81,7 +81,7 @@ def _server(port: int, threads: int) -> Iterator[_Server]:
         server.stop()
 
 
-def _environment(port: int, threads: int) -> dict[str, str]:
+def _environment(port: int, threads: int, workers: int) -> dict[str, str]:
     """What a server has to know; it is not measured for coverage, which would only slow the traffic down."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return inherited | {
@@ -89,7 +89,7 @@ def _environment(port: int, threads: int) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
         "BIND": f"127.0.0.1:{port}",
-        "WEB_CONCURRENCY": "1",
+        "WEB_CONCURRENCY": str(workers),
         "WEB_THREADS": str(threads),
     }
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("permissions", "tenants", "identity", "platform", "examples")
+PACKAGES = ("permissions", "tenants", "identity", "platform", "examples", "apps")
 TOP_LEVEL = {
     "manage.py", "platform", "tenants", "identity", "permissions", "tests", "docker", "requirements.txt", "examples",
+    "apps",  # of whoever adopts it
     "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml", ".ci", ".gitignore",
 }  # fmt: skip
 

@@ -5,6 +5,8 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,20 +75,44 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /operator/v1/auth/refresh": {"refresh_token": "tr_x"},
     "POST /operator/v1/auth/logout": {"refresh_token": "tr_x"},
     "POST /operator/v1/auth/step-up": {"password": "x"},
-    f"POST /operator/v1/tenants/{MISSING_ID}/support-access": {"reason": "x", "ticket": "x"},
+    f"POST /operator/v1/tenants/{MISSING_ID}/support-access": {
+        "reason": "x", "ticket": "x", "access": "read", "minutes": 5,
+    },
+    "PUT /api/v1/support-access/policy": {"policy": "ask"},
+    f"POST /api/v1/support-access/{MISSING_ID}/approve": {"access": "read"},
+    "POST /operator/v1/staff": {"email": "a@b.test", "role": "support"},
+    f"PATCH /operator/v1/staff/{MISSING_ID}": {"role": "admin"},
     "POST /operator/v1/keys/rotate": {"immediately": False},
     "POST /operator/v1/tenants": {"slug": "probe", "name": "Probe", "owner_email": "a@b.test"},
+    f"PATCH /operator/v1/tenants/{MISSING_ID}": {"name": "Probe", "slug": "probe"},
+    f"POST /operator/v1/tenants/{MISSING_ID}/invite-owner": {"owner_email": "a@b.test"},
+    f"PATCH /operator/v1/tenants/{MISSING_ID}/limits": {
+        "plan": "standard", "seats": 50, "requests_per_minute": 600, "clients": 5,
+    },
+    f"POST /operator/v1/tenants/{MISSING_ID}/domains": {"domain": "probe.example.com"},
     f"POST /operator/v1/tenants/{MISSING_ID}/clone": {
         "slug": "probe", "name": "Probe", "with_data": True, "with_members": False,
     },
     f"POST /operator/v1/exports/{MISSING_ID}/restore": {"slug": "probe", "name": "Probe"},
     "POST /operator/v1/fleet/migrate": {"canaries": ["acme"]},
 }  # fmt: skip
+# An app of one's own says in its own tests what its endpoints take.
+for _tests in sorted(Path(__file__).parent.glob("test_app_*.py")):
+    BODIES |= import_module(f"tests.{_tests.stem}").BODIES
 FORMS = {f"POST /oauth/{name}" for name in ("token", "introspect", "revoke")}  # see test_oauth.py
 _LIFE = ("suspend", "resume", "archive", "restore", "export")
 NO_BODY = {f"POST /operator/v1/tenants/{MISSING_ID}/{action}" for action in _LIFE} | {
-    f"POST /operator/v1/jobs/{MISSING_ID}/cancel",
+    *(f"POST /operator/v1/jobs/{MISSING_ID}/{action}" for action in ("cancel", "pause", "resume")),
+    *(f"POST /operator/v1/tenants/{MISSING_ID}/restore/{action}" for action in ("confirm", "undo")),
+    *(
+        f"POST /operator/v1/tenants/{MISSING_ID}/members/{MISSING_ID}/{action}"
+        for action in ("end-sessions", "reset-password")
+    ),
+    "POST /operator/v1/fleet/retry",
+    f"POST /operator/v1/support-access/{MISSING_ID}/token",
+    *(f"POST /api/v1/support-access/{MISSING_ID}/{action}" for action in ("deny", "end")),
     f"POST /operator/v1/keys/{MISSING_ID}/retire",
+    *(f"POST /operator/v1/staff/{MISSING_ID}/{action}" for action in ("disable", "enable")),
     "POST /api/v1/members/leave",
     f"POST /api/v1/domains/{MISSING_ID}/prove",
     *(f"POST /api/v1/members/{MISSING_ID}/{action}" for action in ("suspend", "reactivate")),
@@ -122,7 +148,8 @@ def existing(call: Call, actor: str, collection: str) -> str:
     listed = call(actor, "GET", collection).json()
     rows = listed if isinstance(listed, list) else listed["results"]
     ids = [row["kid"] if "kid" in row else row["id"] for row in rows]
-    return str(next(filter(None, ids), None) or call(actor, "POST", collection, MADE[collection]).json()["id"])
+    made = MADE.get(collection) or BODIES.get(f"POST {collection}")
+    return str(next(filter(None, ids), None) or call(actor, "POST", collection, made).json()["id"])
 
 
 def assert_problem(response: Any, *statuses: int) -> None:
@@ -249,6 +276,13 @@ LISTS = {
     "/api/v1/audit-events": "acme_owner",
     "/api/v1/me/sessions": "acme_owner",
     "/operator/v1/tenants": "operator",
+    "/operator/v1/fleet/runs": "operator",
+    "/operator/v1/fleet/tenants": "operator",
+    "/operator/v1/staff": "operator",
+    "/operator/v1/audit-events": "operator",
+    "/operator/v1/me/sessions": "operator",
+    "/operator/v1/support-access": "operator",
+    "/api/v1/support-access": "acme_owner",
 }
 BAD_QUERIES = [
     "limit=0", "limit=-1", "limit=101", "limit=abc", "limit=1e3", "limit=", "limit=٣", "limit=99999999999999999999",
@@ -274,7 +308,12 @@ def test_a_bad_parameter_is_named(call: Call, path: str, query: str) -> None:
         ("/api/v1/tasks", "project=not-a-uuid"), ("/api/v1/tasks", "due_on=soon"), ("/api/v1/tasks", "assignee_id=5"),
         ("/api/v1/members", "role=emperor"), ("/api/v1/members", "status=gone"), ("/api/v1/invitations", "status=gone"),
         ("/api/v1/domains", "status=gone"),
+        ("/operator/v1/staff", "role=owner"), ("/operator/v1/audit-events", "tenant=acme"),
         ("/api/v1/audit-events", "target_id=x"), ("/operator/v1/tenants", "status=gone"),
+        ("/operator/v1/tenants", "plan=gold"), ("/operator/v1/tenants", "created_after=soon"),
+        ("/operator/v1/tenants", "search=%00"), ("/operator/v1/fleet/tenants", "state=gone"),
+        ("/operator/v1/fleet/tenants", "tenant_id=x"), ("/operator/v1/fleet/runs", "state=gone"),
+        ("/api/v1/support-access", "status=gone"), ("/operator/v1/support-access", "staff_id=x"),
     ],
 )  # fmt: skip
 def test_a_bad_filter_is_named(call: Call, path: str, query: str) -> None:

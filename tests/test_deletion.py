@@ -326,6 +326,7 @@ def test_a_sandbox_has_one_owner_and_nothing_that_opens_the_other(leaving: Leavi
         source_id=source.pk, slug="sandbox", name="Sandbox", owner_id=leaving.member.pk, with_data=with_data
     )
     assert (clone.name, clone.status, clone.time_zone) == ("Sandbox", "active", "Europe/Paris")
+    assert clone.support_policy == "never"
     member = Membership.objects.get(tenant=clone)
     assert (member.user_id, member.role) == (leaving.member.pk, "owner")
     assert CustomRole.objects.get(tenant=clone).name == "planner"

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.no_cover
 GOLDEN = Path(__file__).parent / "golden" / "writable.txt"
 FOREIGN = {"is_staff", "is_superuser", "is_admin", "permissions", "groups", "user", "owner", "held", "by", "ver"}
 # What differs between two runs of one operation, whatever was sent.
-VOLATILE = {"id", "hint", "request_id", "queue_id", "args", "job"}
+VOLATILE = {"id", "hint", "request_id", "queue_id", "args", "job", "trace"}
 
 
 def fields_of_models() -> set[str]:

@@ -167,7 +167,7 @@ def test_a_key_that_no_secret_opens_is_left_out_and_told(
         active_kid()
     assert kid in caplog.text
     ready = call("nobody", "GET", "/health/ready")
-    assert (ready.status_code, ready.json()["code"]) == (503, "unavailable")
+    assert (ready.status_code, ready.json()["code"]) == (503, "no_signing_key")
     services.rotate(immediately=True)
     selectors.forget()
     assert active_kid() != kid

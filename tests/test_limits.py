@@ -225,6 +225,7 @@ def test_the_limits_are_as_reviewed() -> None:
         "sign_in": ("30/min", "address"),
         "registration": ("20/min", "address"),
         "mail": ("20/min", "address"),
+        "tenant": ("1000000/min", "tenant"),
         "invitations": ("100/min", "tenant"),
         "domain_verification": ("10/min", "tenant"),
         "mail_to": ("5/hour", "account"),

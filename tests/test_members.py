@@ -14,6 +14,9 @@ from identity.clients import services as clients
 from identity.members import services as members
 from identity.members.models import Membership
 from identity.roles.models import CustomRole
+from permissions import policy
+from permissions.principals import Kind
+from permissions.roles import Role
 from tenants.audit.models import AuditEvent
 from tenants.registry.models import Tenant, TenantStatus
 from tests.conftest import ACME, API_HOST, CAST, Actor, Call, client_token, sign_in
@@ -22,7 +25,7 @@ from tests.test_sessions import BOTH, age, bearer, me, refresh, switch
 Tokens = dict[str, Any]
 MEMBERS = "/api/v1/members"
 TRANSFER = "/api/v1/tenant/transfer-ownership"
-VIEWS = "members:read projects:read roles:read tasks:read tenant:read"  # what a viewer holds of the tenant
+VIEWS = " ".join(sorted(policy.granted(Kind.MEMBER, Role.VIEWER) - policy.personal()))  # held of the tenant
 
 
 def acme() -> Tenant:

@@ -50,7 +50,7 @@ def test_what_is_wrong_with_a_new_tenant_leaves_nothing_behind(call: Call) -> No
         (create(call, slug="No_Slug"), 400, "validation_error"),
         (create(call, name=""), 400, "validation_error"),
         (create(call, schema_name="public"), 400, "validation_error"),
-        (create(call, owner_email="unheard-of@people.test"), 422, "unknown_owner"),
+        (create(call, owner_email="no address"), 400, "validation_error"),
     ):
         assert (response.status_code, response.json()["code"]) == (status, code)
     assert (schemas(), Tenant.objects.count()) == (before, rows)
@@ -76,7 +76,7 @@ def test_tenants_are_listed_searched_and_seen(call: Call) -> None:
     assert {row["slug"] for row in call("operator", "GET", TENANTS).json()["results"]} == {"acme", "globex"}
     found = call("operator", "GET", f"{TENANTS}?search=industries").json()["results"]
     assert [row["slug"] for row in found] == ["globex"]
-    assert call("operator", "GET", f"{TENANTS}/{found[0]['id']}").json() == found[0]
+    assert call("operator", "GET", f"{TENANTS}/{found[0]['id']}").json().items() >= found[0].items()
     assert call("operator", "GET", f"{TENANTS}?status=suspended").json()["results"] == []
 
 

@@ -24,6 +24,7 @@ from permissions.roles import OperatorRole
 from tenants.audit import selectors as audit
 from tenants.audit.models import AuditEvent
 from tenants.context.entry import enter
+from tenants.lifecycle.errors import NoFormerData
 from tenants.lifecycle.models import Tombstone
 from tenants.registry.models import Tenant
 from tests import working
@@ -208,6 +209,38 @@ def test_an_export_takes_the_place_of_the_present_data(committed: Tenant, export
         assert [project.name for project in Project.objects.all()] == ["Reports"]
     Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
     run(job)
+
+
+def test_what_a_restore_put_aside_comes_back_once_and_is_let_go_once(committed: Tenant, export_dir: Path) -> None:
+    """Although the workers were killed before they could say so."""
+    from examples.projects.models import Project
+
+    def found() -> list[str]:
+        with enter(committed.pk):
+            return [project.name for project in Project.objects.all()]
+
+    def run_again(job: Job) -> None:
+        Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
+        run(job)
+
+    with pytest.raises(NoFormerData):
+        lifecycle.request_undo(tenant_id=committed.pk, by=operator())
+    export = run(lifecycle.request_export(tenant_id=committed.pk, by=operator()))
+    with enter(committed.pk):
+        Project.objects.update(name="Changed")
+    run(lifecycle.request_restore(export_id=export.pk, slug=None, name=None, by=operator()))
+    assert found() == ["Reports"]
+    undone = run(lifecycle.request_undo(tenant_id=committed.pk, by=operator()))
+    run_again(undone)
+    assert found() == ["Changed"]
+    confirmed = run(lifecycle.request_confirmation(tenant_id=committed.pk, by=operator()))
+    run_again(confirmed)
+    assert found() == ["Changed"]
+    with pytest.raises(NoFormerData):
+        lifecycle.request_confirmation(tenant_id=committed.pk, by=operator())
+    asked = audit.events_of(committed.pk).values_list("action", flat=True)
+    for action in ("restore_undo_requested", "restore_undone", "restore_confirmation_requested", "restore_confirmed"):
+        assert list(asked).count(f"tenant.{action}") == 1
 
 
 def test_a_tenant_is_copied_once_and_belongs_to_who_asked(committed: Tenant) -> None:

@@ -55,7 +55,7 @@ def _nothing_left(unwrapped: None) -> Iterator[None]:
     for tenant in Tenant.objects.using("owner").exclude(slug__in=TENANTS):
         remove(tenant)
     remove_spares()
-    User.objects.filter(email=FOUNDER).delete()
+    User.objects.filter(email__endswith="@provisioning.test").delete()
     left, belonging = everything(), owned()
     for name in set().union(*left) - belonging[0]:
         committed.drop_schema(name)
@@ -229,6 +229,13 @@ def test_claiming_a_spare_takes_no_owner_and_no_ddl() -> None:
         Project.objects.create(name="Mine", created_by=uuid4())
 
 
+def closed_account() -> str:
+    """The address of an account that nobody can sign in to."""
+    user = accounts.create_user(email="gone@provisioning.test", password=PASSWORD)
+    accounts.set_active(user_id=user.pk, is_active=False)
+    return user.email
+
+
 def test_a_claim_that_rolls_back_gives_the_spare_back() -> None:
     told: list[Any] = []
 
@@ -242,7 +249,7 @@ def test_a_claim_that_rolls_back_gives_the_spare_back() -> None:
             with pytest.raises(error):
                 services.provision(name="Taken", slug=slug)
         with pytest.raises(UnknownOwner):
-            create_tenant(name="Nobody's", slug="nobodys", owner_email="unheard-of@provisioning.test")
+            create_tenant(name="Nobody's", slug="nobodys", owner_email=closed_account())
         with transaction.atomic():
             services.provision(name="Undone", slug="undone")
             transaction.set_rollback(True)
@@ -356,7 +363,7 @@ def test_what_belongs_together_is_one_transaction(spares: int) -> None:
     assert events("own-tenant") == ["tenant.created", "member.added"]
     before = everything(), pool.size(), Tenant.objects.count()
     with pytest.raises(UnknownOwner):
-        create_tenant(name="Nobody's", slug="nobodys", owner_email="unheard-of@provisioning.test")
+        create_tenant(name="Nobody's", slug="nobodys", owner_email=closed_account())
     with pytest.raises(User.DoesNotExist):
         create_own_tenant(user_id=uuid4(), name="Nobody's", slug="nobodys")
     assert (everything(), pool.size(), Tenant.objects.count()) == before

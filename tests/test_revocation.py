@@ -27,6 +27,9 @@ from identity.sessions.services import Device
 from identity.tokens import services as tokens
 from identity.tokens.minting import IssuedTokens
 from operators import services as operators
+from operators import support
+from operators.staff import put_on_staff
+from operators.support import Case
 from permissions.roles import OperatorRole, Role
 from tenants.context.entry import enter
 from tenants.registry.models import Tenant
@@ -91,7 +94,7 @@ def stage(unwrapped: None, ports: list[int]) -> Iterator[Stage]:
             owner, victim, staff = (accounts.create_user(email=email, password=PASSWORD) for email in emails)
             members.add_member(tenant_id=tenant.pk, user_id=owner.pk, role=Role.OWNER)
             admin = members.add_member(tenant_id=tenant.pk, user_id=victim.pk, role=Role.ADMIN)
-            operators.add_operator(user_id=staff.pk, role=OperatorRole.ADMIN)
+            put_on_staff(user_id=staff.pk, role=OperatorRole.ADMIN)
             with enter(tenant.pk):
                 row = Project.objects.create(name="Of interest", created_by=owner.pk)
             yield Stage(
@@ -276,19 +279,40 @@ class ClientRevocation(Kind):
 
 
 class SupportEnd(Kind):
+    """By staff, by an owner of the tenant, and by the policy, in turns."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self._ways = cycle([self._by_staff, self._by_owner, self._by_policy])
+
     def token(self) -> str:
-        self._access, issued = operators.start_support(
+        self._access, issued = support.ask(
             user_id=self.stage.staff.pk,
             tenant_id=self.stage.tenant.pk,
-            reason="A question",
-            ticket="T-1",
+            case=Case(reason="A question", ticket="T-1"),
             methods=METHODS,
             device=DEVICE,
         )
+        assert issued is not None
         return issued.access_token
 
     def revoke(self) -> None:
+        next(self._ways)()
+
+    def restore(self) -> None:
+        self._set_policy("read")
+
+    def _by_staff(self) -> None:
         self.send("DELETE", f"/operator/v1/support-access/{self._access.pk}", token=self.stage.staff_token)
+
+    def _by_owner(self) -> None:
+        self.send("POST", f"/api/v1/support-access/{self._access.pk}/end", token=self.stage.owner_token)
+
+    def _by_policy(self) -> None:
+        self._set_policy("never")
+
+    def _set_policy(self, policy: str) -> None:
+        self.send("PUT", "/api/v1/support-access/policy", token=self.stage.owner_token, body={"policy": policy})
 
 
 KINDS: list[type[Kind]] = [Demotion, Removal, Suspension, Logout, PasswordChange, ClientRevocation, SupportEnd]

@@ -81,7 +81,9 @@ def test_the_search_finds_a_secret_in_every_form(before: str) -> None:
 
 # What is given away, and where.
 NAMES = {"access_token", "refresh_token", "client_secret"}
-GIVEN = re.compile(r"/auth/(login|refresh|switch|step-up)$|/oauth/token$|/support-access$|/clients(/[^/]+/secrets)?$")
+GIVEN = re.compile(
+    r"/auth/(login|refresh|switch|step-up)$|/oauth/token$|/support-access(/[^/]+/token)?$|/clients(/[^/]+/secrets)?$"
+)
 
 
 class Life:

@@ -34,7 +34,7 @@ def demo(folder: Path, mail_server: str) -> Iterator[int]:
     port, deadline = free_port(), time.monotonic() + READY_SECONDS
     environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "ISSUER"}}
     environment |= {"DATA_DIR": str(folder), "PORT": str(port), "DJANGO_SETTINGS_MODULE": "config.settings"}
-    environment |= {"TENANTRY_ENV": "development", "LOG_LEVEL": "DEBUG", "ACCESS_LOG": "1"}
+    environment |= {"TENANTRY_ENV": "development", "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json"}
     environment |= {"EMAIL_URL": mail_server, "MAIL_DELIVERY": "thread"}
     command = [sys.executable, "manage.py", "demo", "--json"]
     with (folder / "output").open("wb") as output:

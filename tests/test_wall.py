@@ -335,7 +335,7 @@ def test_the_sessions_api_shows_no_foreign_row_without_its_filter(call: Call, mo
 
     before = listed()
     everything = Session.objects.annotate(last_used_at=Max("families__rotated_at"))
-    monkeypatch.setattr(session_selectors, "sessions_of", lambda _: everything.filter(ended_at=None))
+    monkeypatch.setattr(session_selectors, "sessions_of", lambda *_: everything.filter(ended_at=None))
     assert listed() == before
     assert all(before)
     assert not before[0] & before[1]

@@ -19,6 +19,8 @@ READ_ONLY = ["id", "created_by", "created_at", "updated_at"]
 
 
 class ProjectSerializer(StrictModelSerializer):
+    """Something that the tenant works on."""
+
     class Meta:
         model = Project
         fields = ["id", "name", "description", "status", "created_by", "created_at", "updated_at"]
@@ -26,6 +28,8 @@ class ProjectSerializer(StrictModelSerializer):
 
 
 class TaskSerializer(StrictModelSerializer):
+    """A step of a project."""
+
     class Meta:
         model = Task
         fields = [
@@ -93,6 +97,8 @@ class TaskViewSet(viewsets.ModelViewSet[Task]):
 
 
 class TaskSummarySerializer(serializers.Serializer[dict[str, int]]):
+    """How many tasks there are."""
+
     open = serializers.IntegerField()
     done = serializers.IntegerField()
 

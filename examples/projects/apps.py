@@ -8,7 +8,7 @@ class ProjectsConfig(AppConfig):
     name = "examples.projects"
 
     def ready(self) -> None:
-        reading, writing = policy.READERS, policy.PEOPLE_AND_CLIENTS
+        reading, writing = policy.READERS, policy.WRITERS
         policy.register(
             Grant("projects:read", "See projects.", policy.EVERY_ROLE, reading),
             Grant("projects:write", "Create, change and delete projects.", policy.FROM_MEMBER, writing),

@@ -17,6 +17,7 @@ def register() -> None:
     templates.register("confirm", _with_link("verify-email"))
     templates.register("confirm_new_address", _with_link("verify-email"))
     templates.register("reset", _with_link("reset-password"))
+    templates.register("reset_forced", _with_link("reset-password"))
     templates.register("choose_password", _with_link("reset-password"))
     templates.register("account_exists", _plain)
     templates.register("no_account", _plain)

@@ -1,5 +1,7 @@
 """A password that somebody has forgotten."""
 
+from uuid import UUID
+
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.utils import timezone
@@ -23,6 +25,24 @@ def ask_for_reset(*, email: str) -> None:
         user = None
     link = links.create_link(user=user, email=address, purpose=Purpose.RESET)
     enqueue(template="reset" if user else "no_account", to=address, context={"link": link.pk})
+
+
+@transaction.atomic
+def force_reset(*, user_id: UUID) -> None:
+    """Have a person choose another password: the present one opens nothing from now on, all their sessions end, their
+    open links are void, and another link is mailed to them. Nobody else sees it; should it expire, they ask for one.
+
+    Raises:
+        User.DoesNotExist: there is no such active account.
+    """
+    user = User.objects.select_for_update().get(pk=user_id, is_active=True)
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    links.void_links(user)
+    password_changed.send(sender=User, user_id=user.pk, keep_session=None)
+    link = links.create_link(user=user, email=user.email, purpose=Purpose.RESET)
+    enqueue(template="reset_forced", to=user.email, context={"link": link.pk})
+    record(action="account.reset_forced", tenant_id=None, targets=[services.target(user)])
 
 
 @transaction.atomic

@@ -40,6 +40,19 @@ def create_user(*, email: str, password: str, name: str = "", verified: bool = T
     return user
 
 
+@transaction.atomic
+def create_user_to_be_claimed(*, email: str, name: str = "") -> User:
+    """Create an account that nothing opens until the owner of its address has chosen a password by a mailed link.
+
+    Raises:
+        IntegrityError: the address has an account already.
+    """
+    user = User(email=normalize_email(email), name=name)
+    user.set_unusable_password()
+    user.save(force_insert=True)
+    return user
+
+
 def is_password_of(*, user_id: UUID, password: str) -> bool:
     """Tell whether an active account has this password."""
     user = User.objects.filter(pk=user_id, is_active=True).first()

@@ -45,7 +45,7 @@ class NewSecretSerializer(SecretSerializer):
         fields = [*SecretSerializer.Meta.fields, "client_secret"]
 
 
-class ClientSerializer(StrictModelSerializer):
+class MachineClientSerializer(StrictModelSerializer):
     """A machine client. Its `id` is the OAuth `client_id`."""
 
     scopes = serializers.ListField(
@@ -72,17 +72,17 @@ class ClientSerializer(StrictModelSerializer):
         extra_kwargs = {"expires_at": {"validators": [_in_the_future]}}
 
 
-class NewClientSerializer(ClientSerializer):
+class NewClientSerializer(MachineClientSerializer):
     """A new machine client with its first secret."""
 
     client_secret = serializers.CharField(read_only=True, help_text="Keep it: it is shown this once.")
 
-    class Meta(ClientSerializer.Meta):
-        fields = [*ClientSerializer.Meta.fields, "client_secret"]
-        read_only_fields = [*ClientSerializer.Meta.read_only_fields, "is_active"]
+    class Meta(MachineClientSerializer.Meta):
+        fields = [*MachineClientSerializer.Meta.fields, "client_secret"]
+        read_only_fields = [*MachineClientSerializer.Meta.read_only_fields, "is_active"]
 
 
-class SecretRequestSerializer(StrictSerializer):
+class WantedSecretSerializer(StrictSerializer):
     """What a new secret may be given."""
 
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None, validators=[_in_the_future])
@@ -104,7 +104,7 @@ class ClientViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         "add_secret": Scope.CLIENTS_WRITE,
         "destroy_secret": Scope.CLIENTS_WRITE,
     }
-    serializer_class = ClientSerializer
+    serializer_class = MachineClientSerializer
     filterset_fields = ["is_active"]
     search_fields = ["name"]
     ordering = ["-created_at"]
@@ -131,7 +131,7 @@ class ClientViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
             held=callers.principal_of(request).scopes,
             expires_at=values.get("expires_at"),
         )
-        body = {**ClientSerializer(client).data, "client_secret": secret}
+        body = {**MachineClientSerializer(client).data, "client_secret": secret}
         return Response(body, status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Change a machine client")
@@ -159,7 +159,7 @@ class ClientViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     @extend_schema(
         operation_id="clients_secrets_create",
         summary="Add a secret",
-        request=SecretRequestSerializer,
+        request=WantedSecretSerializer,
         responses={201: NewSecretSerializer},
     )
     def add_secret(self, request: Request, pk: UUID) -> Response:
@@ -168,7 +168,7 @@ class ClientViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
         You have to hold all scopes of the client, because you could act as it (`scope_not_held`).
         """
-        serializer = SecretRequestSerializer(data=request.data)
+        serializer = WantedSecretSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         row, secret = services.add_secret(
             tenant_id=callers.tenant_id(request),

@@ -17,12 +17,13 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from identity.clients.errors import TooManySecrets
+from identity.clients.errors import ClientLimit, TooManySecrets
 from identity.clients.models import Client, ClientSecret
 from permissions import policy, scopes
 from permissions.errors import ScopeNotHeld
 from permissions.principals import Kind
 from tenants.audit.services import Target, record
+from tenants.registry import services as registry
 
 _PREFIX = "ts_"  # tells people, and secret scanners, what it is
 _SECRETS = 2
@@ -38,7 +39,11 @@ def create_client(
     Raises:
         ValidationError: a scope does not exist, or no machine can hold it.
         ScopeNotHeld: the caller does not hold a scope.
+        ClientLimit: the tenant has as many clients as it may; exact, however many are created at once.
     """
+    limits = registry.hold_tenant(tenant_id=tenant_id)
+    if limits.clients is not None and Client.objects.filter(tenant_id=tenant_id).count() >= limits.clients:
+        raise ClientLimit
     client = Client.objects.create(
         tenant_id=tenant_id, name=name, scope=_grantable(scope, held), created_by=by, expires_at=expires_at
     )

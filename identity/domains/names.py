@@ -51,7 +51,8 @@ def refuse_unfit(domain: str) -> None:
     """
     if _is_within(domain, public_mail_domains()):
         raise ValidationError("Anybody can get an address at this domain.", code="public_mail_domain")
-    if _is_within(domain, _SPECIAL | {settings.BASE_DOMAIN.lower()} | {host.lower() for host in settings.API_HOSTS}):
+    own = {host.lower() for host in (settings.BASE_DOMAIN, settings.OPERATOR_HOST, *settings.API_HOSTS) if host}
+    if _is_within(domain, _SPECIAL | own):
         raise ValidationError("This name is reserved.", code="reserved_domain")
 
 

@@ -22,7 +22,7 @@ from identity.invitations import selectors as invitations
 from identity.invitations.models import InvitationStatus
 from identity.members import selectors as members
 from identity.members import services as memberships
-from identity.members.errors import AlreadyMember
+from identity.members.errors import AlreadyMember, SeatLimit
 from identity.roles import selectors as roles
 from identity.roles.selectors import TenantRole
 from tenants.audit.services import Target, record
@@ -161,7 +161,7 @@ def join(*, user_id: UUID, email: str) -> None:
     """Make whoever proved an address a member of the tenant whose domain it is at, if that is the tenant's will.
 
     A pending invitation goes first: it says with which role they join, and they have it. Who was thrown out of the
-    tenant does not come back this way, with a new account.
+    tenant does not come back this way, with a new account. Where no seat is left nobody joins, and the trail says so.
     """
     claim = selectors.joined_from(email).first()
     if claim is None:
@@ -177,6 +177,9 @@ def join(*, user_id: UUID, email: str) -> None:
             memberships.add_member(tenant_id=claim.tenant_id, user_id=user_id, role=claim.join_role, reason="domain")
     except AlreadyMember:
         pass
+    except SeatLimit:  # their address is proved all the same
+        refused = [Target("domain", claim.pk, claim.domain), Target("account", user_id)]
+        record(action="domain.join_refused", tenant_id=claim.tenant_id, targets=refused, person=user_id)
 
 
 @transaction.atomic

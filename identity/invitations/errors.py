@@ -25,6 +25,14 @@ class AlreadyInvited(APIException):
     default_detail = "There is a pending invitation for this address: send it again, or revoke it."
 
 
+class HasOwner(APIException):
+    """409: the platform invites the first owner of a tenant, and nobody else: this one has an owner, who invites."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "has_owner"
+    default_detail = "This tenant has an owner, who invites whoever else is to join."
+
+
 class InvitationOver(APIException):
     """409: the invitation was accepted, revoked or replaced, so there is nothing to send or revoke."""
 

@@ -51,7 +51,8 @@ class Invitation(models.Model):
 
     Attributes:
         role, custom_role: as of ``identity.members.models.Membership``.
-        invited_by: the account whose rights it stands on: they are looked at again when it is accepted.
+        invited_by: the account whose rights it stands on: they are looked at again when it is accepted. Null where the
+            platform invites the first owner: then it stands on there being none.
         generation: which token is the good one; see ``InvitationToken``.
     """
 
@@ -60,7 +61,7 @@ class Invitation(models.Model):
     email = models.EmailField(max_length=254)
     role = models.CharField(max_length=32)
     custom_role = models.ForeignKey(CustomRole, on_delete=models.RESTRICT, null=True, related_name="invitations")
-    invited_by = models.UUIDField()
+    invited_by = models.UUIDField(null=True)
     status = models.CharField(max_length=16, choices=InvitationStatus, default=InvitationStatus.PENDING)
     secret = models.BinaryField(default=generate_row_secret)
     generation = models.PositiveIntegerField(default=1)

@@ -9,12 +9,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from identity.accounts import registration
 from identity.accounts import services as accounts
 from identity.accounts.models import normalize_email
-from identity.invitations.errors import AlreadyInvited, InvalidInvitation, InvitationOver, InvitedAnother
+from identity.invitations.errors import AlreadyInvited, HasOwner, InvalidInvitation, InvitationOver, InvitedAnother
 from identity.invitations.models import Invitation, InvitationStatus, InvitationToken
 from identity.keys.computed import MalformedToken
 from identity.mail import services as mail
@@ -24,6 +25,7 @@ from identity.members.errors import AlreadyMember, Outranked
 from identity.roles import selectors as roles
 from permissions import scopes
 from permissions.errors import ScopeNotHeld
+from permissions.roles import Role
 from permissions.scopes import Scope
 from tenants.audit.services import Target, record
 from tenants.registry import services as registry
@@ -66,6 +68,33 @@ def invite(*, tenant_id: UUID, email: str, role: str, by: UUID, held: frozenset[
             )
     except IntegrityError:  # somebody else invited them at this moment
         raise AlreadyInvited from None
+    _send(invitation)
+    _record("invitation.created", invitation, {"role": [None, invitation.role]})
+    return invitation
+
+
+@transaction.atomic
+def invite_owner(*, tenant_id: UUID, email: str) -> Invitation:
+    """Invite the first owner of a tenant, in the platform's own name, and send the invitation. One to this address, and
+    an earlier one of the platform's to another address, are void.
+
+    It stands on no member of staff, who may be gone when it is accepted, but on the tenant having no owner: the
+    platform gives nobody a place beside one.
+
+    Raises:
+        Tenant.DoesNotExist: there is no such tenant.
+        HasOwner: it has an active owner.
+    """
+    registry.hold_tenant(tenant_id=tenant_id)
+    if members.owners_of(tenant_id).exists():
+        raise HasOwner
+    address = normalize_email(email)
+    pending = Invitation.objects.filter(tenant_id=tenant_id, status=InvitationStatus.PENDING)
+    for former in pending.filter(Q(invited_by=None) | Q(email=address)):
+        revoke(tenant_id=tenant_id, invitation_id=former.pk)
+    invitation = Invitation.objects.create(
+        tenant_id=tenant_id, email=address, role=Role.OWNER, expires_at=_in_days(settings.INVITATION_DAYS)
+    )
     _send(invitation)
     _record("invitation.created", invitation, {"role": [None, invitation.role]})
     return invitation
@@ -131,6 +160,7 @@ def accept(
         ValidationError: the password breaks a rule.
         InvalidInvitation: it is unknown, over, or its sender may not give its role (any more).
         InvitedAnother: the account that is signed in has another address.
+        SeatLimit: the tenant has as many active members as it may; the invitation stays good.
         TenantSuspended: nobody may enter the tenant for now; the invitation stays good.
     """
     invitation = _of_token(text)
@@ -168,11 +198,12 @@ def mail_variables(context: Mapping[str, Any]) -> Mapping[str, Any] | None:
     invitation = rows.filter(pk=context["invitation_id"], generation=context["generation"]).first()
     if invitation is None or not invitation.is_live:
         return None
+    inviter = invitation.invited_by
     token = str(InvitationToken.issue(invitation.pk, invitation.generation, invitation.secret))
     return {
         "tenant": invitation.tenant.name,
         "role": invitation.role,
-        "inviter": members.name_of(tenant_id=invitation.tenant_id, user_id=invitation.invited_by),
+        "inviter": inviter and members.name_of(tenant_id=invitation.tenant_id, user_id=inviter),
         "until": invitation.expires_at,
         "token": token,
         "link": f"{settings.FRONTEND_URL}/accept-invitation#token={token}",
@@ -190,6 +221,10 @@ def prune_invitations(*, keep: timedelta, limit: int) -> int:
 
 def _refuse_void(invitation: Invitation) -> None:
     """Refuse an invitation that its sender could not send now: their rights count, not those that they had."""
+    if invitation.invited_by is None:
+        if members.owners_of(invitation.tenant_id).exists():
+            raise InvalidInvitation
+        return
     own = members.standing_of(tenant_id=invitation.tenant_id, user_id=invitation.invited_by)
     if own is None or not scopes.holds(own.scopes, Scope.INVITATIONS_WRITE):
         raise InvalidInvitation

@@ -79,10 +79,19 @@ class KeyRing:
         Raises:
             ImproperlyConfigured: none does.
         """
+        return self.active_entry.key
+
+    @property
+    def active_entry(self) -> RingEntry:
+        """The key that signs now, with its time.
+
+        Raises:
+            ImproperlyConfigured: none does.
+        """
         now = time.time()
         for entry in self.entries:
             if entry.activates_at <= now < entry.succeeded_at:
-                return entry.key
+                return entry
         raise ImproperlyConfigured("There is no signing key: run `manage.py signing_keys rotate --now`.")
 
     @cached_property

@@ -48,6 +48,16 @@ def key_ring() -> KeyRing:
     return _stored.ring(_REFRESH_SECONDS) if in_database() else _configured()
 
 
+def active_key_seconds() -> float | None:
+    """Return for how long the key that signs now has done so; None where nobody knows: of keys that are configured.
+
+    Raises:
+        ImproperlyConfigured: none signs.
+    """
+    began_at = key_ring().active_entry.activates_at if in_database() else 0
+    return time.time() - began_at if began_at else None
+
+
 def published_keys() -> list[SigningKey]:
     """Return the keys that whoever verifies our tokens has to know at this moment."""
     return (_stored.ring(0) if in_database() else _configured()).published()

@@ -10,7 +10,7 @@ from enum import StrEnum
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from identity.mail import templates
@@ -39,6 +39,15 @@ def due() -> QuerySet[OutgoingMail]:
     """Return what is to be sent now, the longest due first."""
     rows = OutgoingMail.objects.filter(failed_at=None, next_attempt_at__lte=timezone.now())
     return rows.order_by("next_attempt_at")
+
+
+def numbers() -> tuple[int, int]:
+    """Return how many mails wait to be sent, now or later, and how many were given up."""
+    is_given_up = Q(failed_at__isnull=False)
+    found = OutgoingMail.objects.aggregate(
+        waiting=Count("pk", filter=~is_given_up), given_up=Count("pk", filter=is_given_up)
+    )
+    return found["waiting"], found["given_up"]
 
 
 def deliver() -> Counter[Outcome]:

@@ -52,6 +52,14 @@ class AlreadyMember(APIException):
     default_detail = "This person is a member of the tenant already."
 
 
+class SeatLimit(APIException):
+    """409: the tenant has as many active members as its plan allows: remove or suspend one first, or get more seats."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "seat_limit"
+    default_detail = "This tenant has as many active members as its plan allows."
+
+
 class MemberSuspended(APIException):
     """409: a suspended member is reactivated first."""
 

@@ -59,6 +59,16 @@ def has_role(memberships: QuerySet[Membership], *, tenant_id: UUID, name: str) -
     return memberships.filter(role=roles.role_by_name(tenant_id=tenant_id, name=name).name)
 
 
+def active_members(tenant_id: UUID) -> QuerySet[Membership]:
+    """Return the memberships that take a seat."""
+    return Membership.objects.filter(tenant_id=tenant_id, status=MembershipStatus.ACTIVE)
+
+
+def owners_of(tenant_id: UUID) -> QuerySet[Membership]:
+    """Return the memberships of a tenant's active owners."""
+    return active_members(tenant_id).filter(role=Role.OWNER)
+
+
 def is_member(*, tenant_id: UUID, email: str) -> bool:
     """Tell whether the account of a (normalized) address is in a tenant, active or suspended."""
     return Membership.objects.filter(tenant_id=tenant_id, user__email=email).exists()
@@ -67,6 +77,12 @@ def is_member(*, tenant_id: UUID, email: str) -> bool:
 def is_barred(*, tenant_id: UUID, email: str) -> bool:
     """Tell whether the owner of a (normalized) address was thrown out of a tenant and was not invited since."""
     return BarredAddress.objects.filter(tenant_id=tenant_id, digest__in=digests_of(email)).exists()
+
+
+def addresses_of_owners(tenant_id: UUID) -> list[str]:
+    """Return the addresses of a tenant's active owners."""
+    owners = Membership.objects.filter(tenant_id=tenant_id, role=Role.OWNER, status=MembershipStatus.ACTIVE)
+    return list(owners.filter(user__is_active=True).order_by("user__email").values_list("user__email", flat=True))
 
 
 def sole_ownerships(user_id: UUID) -> QuerySet[Membership]:

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from identity.members import selectors
-from identity.members.errors import AlreadyMember, LastOwner, MemberSuspended, NotTheOwner, Outranked
+from identity.members.errors import AlreadyMember, LastOwner, MemberSuspended, NotTheOwner, Outranked, SeatLimit
 from identity.members.models import BarredAddress, Membership, MembershipStatus, digests_of
 from identity.roles import selectors as roles
 from identity.roles.selectors import TenantRole
@@ -23,6 +23,8 @@ from permissions.errors import ScopeNotHeld
 from permissions.roles import Role
 from permissions.standing import Standing
 from tenants.audit.services import Target, record
+from tenants.registry import services as registry
+from tenants.registry.plans import Limits
 
 
 @transaction.atomic
@@ -34,15 +36,19 @@ def add_member(*, tenant_id: UUID, user_id: UUID, role: str, reason: str = "adde
         reason: how they came, for the audit trail: ``invited``, ``domain``, ``created`` (the tenant) and so on.
 
     Raises:
+        Tenant.DoesNotExist: there is no such tenant.
         ValidationError: the tenant has no such role.
         AlreadyMember: they are one.
+        SeatLimit: it has as many active members as it may.
     """
+    limits = registry.hold_tenant(tenant_id=tenant_id)
     own = roles.role_by_name(tenant_id=tenant_id, name=role, lock=True)
     member, is_new = Membership.objects.get_or_create(
         tenant_id=tenant_id, user_id=user_id, defaults={"role": own.name, "custom_role": own.custom}
     )
     if not is_new:
         raise AlreadyMember
+    _refuse_beyond(limits, tenant_id)
     BarredAddress.objects.filter(tenant_id=tenant_id, digest__in=digests_of(member.user.email)).delete()
     record(
         action="member.added",
@@ -107,12 +113,15 @@ def reactivate_member(*, tenant_id: UUID, membership_id: UUID, by: UUID, held: f
         Membership.DoesNotExist: this tenant has no such member.
         Outranked: the member is above the caller.
         ScopeNotHeld: the member's role holds more than the caller.
+        SeatLimit: the tenant has as many active members as it may.
     """
+    limits = registry.hold_tenant(tenant_id=tenant_id)
     member, caller = _lock(tenant_id, membership_id, by)
     _refuse_outranked(caller, member)
     if member.status == MembershipStatus.SUSPENDED:
         refuse_above(own=caller.tenant_role.standing, wanted=member.tenant_role.standing, held=held)
         _set_status(member, MembershipStatus.ACTIVE)
+        _refuse_beyond(limits, tenant_id)
         _record("member.reactivated", member)
     return member
 
@@ -251,6 +260,14 @@ def _keep_an_owner(tenant_id: UUID, *, without: Membership) -> None:
     is_active_owner = (without.role, without.status) == (Role.OWNER, MembershipStatus.ACTIVE)
     if is_active_owner and not owners.exclude(pk=without.pk).exists():
         raise LastOwner
+
+
+def _refuse_beyond(limits: Limits, tenant_id: UUID) -> None:
+    """Refuse the change that brought one more active member than there may be. Whoever holds the tenant counts right,
+    however many join at once; where there are more already, because the limit was lowered, nobody else is let in.
+    """
+    if limits.seats is not None and selectors.active_members(tenant_id).count() > limits.seats:
+        raise SeatLimit
 
 
 def _set_status(member: Membership, status: MembershipStatus) -> None:

@@ -22,11 +22,11 @@ from identity.oauth.client_authentication import form_of, machine_of, required_m
 from identity.oauth.errors import InvalidClient, UnauthorizedClient, UnsupportedGrantType
 from identity.oauth.parsers import StrictFormParser
 from identity.oauth.serializers import (
+    GrantSerializer,
     IntrospectionSerializer,
     MetadataSerializer,
     OAuthTokensSerializer,
     TokenFormSerializer,
-    TokenRequestSerializer,
 )
 from identity.sessions import services as sessions
 from identity.sessions.models import Api, EndReason
@@ -56,7 +56,7 @@ class TokenView(OAuthView):
     @extend_schema(
         operation_id="oauth_token",
         summary="Get tokens (OAuth)",
-        request={_FORM: TokenRequestSerializer},
+        request={_FORM: GrantSerializer},
         responses=OAuthTokensSerializer,
         tags=["oauth"],
     )

@@ -14,7 +14,7 @@ class ClientFieldsSerializer(serializers.Serializer[Any]):
     client_secret = serializers.CharField(required=False)
 
 
-class TokenRequestSerializer(ClientFieldsSerializer):
+class GrantSerializer(ClientFieldsSerializer):
     """A grant."""
 
     grant_type = serializers.CharField(
@@ -32,6 +32,7 @@ class TokenRequestSerializer(ClientFieldsSerializer):
 class OAuthTokensSerializer(AccessTokenSerializer):
     """Tokens (RFC 6749 section 5.1)."""
 
+    role = serializers.CharField(allow_null=True, required=False, help_text="For people; machine clients have none.")
     refresh_token = serializers.CharField(required=False, help_text="For people; machine clients have none.")
     issued_token_type = serializers.CharField(required=False, help_text="With token exchange.")
 

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from identity.sessions import selectors, services
-from identity.sessions.models import Session
+from identity.sessions.models import Api, Session
 from permissions import callers
 from permissions.scopes import Scope
 
@@ -47,6 +47,7 @@ class MySessionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Session]):
 
     enters_tenant = False
     acts_as_person = True
+    api = Api.TENANT
     scopes = {
         "list": Scope.SESSIONS_READ,
         "destroy": Scope.SESSIONS_WRITE,
@@ -57,16 +58,17 @@ class MySessionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Session]):
     ordering_fields = ["authenticated_at"]
 
     def get_queryset(self) -> QuerySet[Session]:
-        return selectors.sessions_of(callers.principal_of(self.request).id)
+        return selectors.sessions_of(callers.principal_of(self.request).id, self.api)
 
     @extend_schema(operation_id="me_sessions_destroy", summary="End a session")
     def destroy(self, request: Request, pk: UUID) -> Response:
         """End one of one's own sessions: all its tokens are refused from their next request on."""
-        services.end_session_of(user_id=callers.caller_id(request), session_id=pk)
+        services.end_session_of(user_id=callers.caller_id(request), session_id=pk, api=self.api)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(operation_id="me_sessions_destroy_others", summary="End all other sessions")
     def destroy_others(self, request: Request) -> Response:
         """End every session of one's own but this one."""
-        services.end_other_sessions(user_id=callers.caller_id(request), keep=callers.principal_of(request).session_id)
+        keep = callers.principal_of(request).session_id
+        services.end_other_sessions(user_id=callers.caller_id(request), keep=keep, api=self.api)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -28,6 +28,7 @@ class EndReason(models.TextChoices):
     ACCOUNT_CLOSED = "account_closed"
     REVOKED = "revoked"  # by a client, at the revocation endpoint
     ENDED_BY_STAFF = "ended_by_staff"
+    ENDED_BY_TENANT = "ended_by_tenant"
 
 
 @opened_to_people(

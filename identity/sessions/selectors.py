@@ -15,15 +15,15 @@ def live_sessions() -> QuerySet[Session]:
     return Session.objects.filter(ended_at=None, expires_at__gt=timezone.now(), user__is_active=True)
 
 
-def sessions_of(user_id: UUID | None) -> QuerySet[Session]:
-    """Return where a person is signed in to the tenant API, each with ``last_used_at``.
+def sessions_of(user_id: UUID | None, api: Api) -> QuerySet[Session]:
+    """Return where a person is signed in to one API, each with ``last_used_at``.
 
     A session that has been idle for too long has nothing that could continue it, and is left out.
     """
     if user_id is None:
         return Session.objects.none()
     going_on = RefreshFamily.objects.filter(session=OuterRef("pk"), idle_expires_at__gt=timezone.now())
-    rows = live_sessions().filter(user_id=user_id, api=Api.TENANT)
+    rows = live_sessions().filter(user_id=user_id, api=api)
     return rows.filter(Exists(going_on)).annotate(last_used_at=Max("families__rotated_at"))
 
 

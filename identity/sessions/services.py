@@ -34,18 +34,24 @@ def start_session(
     device: Device,
     scope: str = "",
 ) -> Session:
-    """Record a sign-in that was just proved by `methods` (RFC 8176 names, such as ``pwd``).
+    """Record a sign-in that was just proved by `methods` (RFC 8176 names, such as ``pwd``). Staff's are shorter.
 
     Args:
         scope: what was asked for, space-separated: no token of the session ever holds more.
     """
-    return _begin(settings.SESSION_LIFETIME, methods, device, user_id=user_id, api=api, scope=scope)
+    lifetime = settings.OPERATOR_SESSION_LIFETIME if api == Api.OPERATOR else settings.SESSION_LIFETIME
+    return _begin(lifetime, methods, device, user_id=user_id, api=api, scope=scope)
 
 
 @transaction.atomic
-def start_support_session(*, user_id: UUID, tenant_id: UUID, methods: list[str], device: Device) -> Session:
-    """Record that a member of staff begins to look into a tenant. It has no refresh tokens, and nothing extends it."""
-    return _begin(settings.SUPPORT_LIFETIME, methods, device, user_id=user_id, api=Api.SUPPORT, tenant_id=tenant_id)
+def start_support_session(
+    *, user_id: UUID, tenant_id: UUID, methods: list[str], device: Device, lifetime: timedelta
+) -> Session:
+    """Record that a member of staff begins to look into a tenant. It has no refresh tokens, and nothing extends it; it
+    is no longer than ``settings.SUPPORT_LIFETIME``.
+    """
+    lifetime = min(lifetime, settings.SUPPORT_LIFETIME)
+    return _begin(lifetime, methods, device, user_id=user_id, api=Api.SUPPORT, tenant_id=tenant_id)
 
 
 @transaction.atomic
@@ -64,7 +70,7 @@ def start_family(*, session: Session, tenant_id: UUID | None, scope: str) -> Ref
         tenant_id=tenant_id,
         scope=scope,
         rotated_at=now,
-        idle_expires_at=now + settings.REFRESH_IDLE_LIFETIME,
+        idle_expires_at=now + _idle_lifetime(session.api),
     )
     return _token(family)
 
@@ -89,7 +95,7 @@ def rotate(*, text: str, api: Api) -> tuple[RefreshFamily, RefreshToken] | None:
     if presented.generation == family.generation:
         family.generation += 1
         family.rotated_at = now
-        family.idle_expires_at = now + settings.REFRESH_IDLE_LIFETIME
+        family.idle_expires_at = now + _idle_lifetime(api)
         family.save(update_fields=["generation", "rotated_at", "idle_expires_at"])
         return family, _token(family)
     if presented.generation == family.generation - 1 and now - family.rotated_at <= settings.REFRESH_GRACE:
@@ -123,22 +129,35 @@ def end_session(*, session_id: UUID, reason: EndReason) -> None:
 
 
 @transaction.atomic
-def end_session_of(*, user_id: UUID, session_id: UUID) -> None:
-    """End one of a person's own sessions with the tenant API. Ending it twice changes nothing.
+def end_session_of(*, user_id: UUID, session_id: UUID, api: Api) -> None:
+    """End one of a person's own sessions with one API. Ending it twice changes nothing.
 
     Raises:
         Session.DoesNotExist: they have no such session.
     """
-    own = Session.objects.filter(pk=session_id, user_id=user_id, api=Api.TENANT)
+    own = Session.objects.filter(pk=session_id, user_id=user_id, api=api)
     if not own.exists():
         raise Session.DoesNotExist
     _end(own, EndReason.ENDED_BY_PERSON)
 
 
 @transaction.atomic
-def end_other_sessions(*, user_id: UUID, keep: UUID | None) -> None:
-    """End every session of a person with the tenant API but one."""
-    _end(_others(user_id, keep).filter(api=Api.TENANT), EndReason.ENDED_BY_PERSON)
+def end_other_sessions(*, user_id: UUID, keep: UUID | None, api: Api) -> None:
+    """End every session of a person with one API but one."""
+    _end(_others(user_id, keep).filter(api=api), EndReason.ENDED_BY_PERSON)
+
+
+@transaction.atomic
+def end_staff_sessions(*, user_id: UUID) -> None:
+    """End whatever a person does as platform staff: every operator session, and every look into a tenant."""
+    own = Session.objects.filter(user_id=user_id, api__in=[Api.OPERATOR, Api.SUPPORT])
+    _end(own, EndReason.ENDED_BY_STAFF)
+
+
+@transaction.atomic
+def end_sessions_of(*, user_id: UUID, reason: EndReason) -> None:
+    """End every session of a person with the tenant API, for a reason that is not theirs."""
+    _end(_others(user_id, None).filter(api=Api.TENANT), reason)
 
 
 def end_after_password_change(*, user_id: UUID, keep_session: UUID | None, **signal: Any) -> None:
@@ -206,6 +225,10 @@ def _live_families(api: Api) -> QuerySet[RefreshFamily]:
         session__ended_at=None,
         session__user__is_active=True,
     )
+
+
+def _idle_lifetime(api: str) -> timedelta:
+    return settings.OPERATOR_IDLE_LIFETIME if api == Api.OPERATOR else settings.REFRESH_IDLE_LIFETIME
 
 
 def _parse(text: str) -> RefreshToken | None:

@@ -27,6 +27,7 @@ from identity.tokens.serializers import (
     VerifySerializer,
 )
 from identity.tokens.services import SignedIn
+from identity.tokens.signals import told_of_sign_in
 from permissions import callers
 from permissions.limits import password_attempt
 from permissions.scopes import Scope
@@ -66,9 +67,10 @@ class LoginView(APIView):
         The tokens are for one tenant: that of the host, else the one named in `tenant`, else the one used last. A
         person without a tenant gets tokens that are good for their own account only.
         """
-        serializer = LoginSerializer(data=request.data, context={"request": request})
-        serializer.is_valid(raise_exception=True)
-        return token_response(serializer.save())
+        with told_of_sign_in(Api.TENANT):
+            serializer = LoginSerializer(data=request.data, context={"request": request})
+            serializer.is_valid(raise_exception=True)
+            return token_response(serializer.save())
 
 
 class RefreshView(APIView):

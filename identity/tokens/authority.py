@@ -7,6 +7,7 @@ from identity.clients.models import Client
 from identity.members.models import Membership
 from permissions import policy
 from permissions.principals import Kind
+from permissions.scopes import is_reading
 from tenants.registry.models import Tenant
 
 
@@ -48,9 +49,12 @@ class Authority:
         return cls(Kind.CLIENT, held, None, client.version, client.tenant)
 
     @classmethod
-    def of_support(cls, tenant: Tenant, version: int) -> Self:
-        """Return what a member of the platform's staff, whose own version is given, may do in a tenant."""
-        return cls.of_role(Kind.SUPPORT, None, version, tenant)
+    def of_support(cls, tenant: Tenant, version: int, *, writes: bool) -> Self:
+        """Return what a member of the platform's staff, whose own version is given, may do in a tenant: read and, where
+        the tenant lets them, write what its apps open to support access.
+        """
+        held = policy.granted(Kind.SUPPORT, None)
+        return cls(Kind.SUPPORT, held if writes else frozenset(filter(is_reading, held)), None, version, tenant)
 
     def scopes(self, *requests: str) -> frozenset[str]:
         """Return what is left of `held` after each of `requests` (space-separated; an empty one asks for all of it)."""

@@ -19,6 +19,7 @@ from permissions import policy
 from permissions.principals import Kind, Principal
 from tenants.context.entry import Entry, Guard, look
 from tenants.context.middleware import enter_for_request
+from tenants.registry import plans
 from tenants.routing.errors import TenantMismatch
 from tenants.routing.middleware import tenant_of
 
@@ -113,8 +114,16 @@ class BearerBackend(BaseBackend):
         host_tenant = tenant_of(request) if request is not None else None
         if host_tenant is not None and claims.tenant_id != host_tenant.id:
             raise TenantMismatch
+        found: dict[str, Any] = {}
+
+        def entering(tenant_id: UUID, guard: Guard) -> Entry:
+            entry = enter(tenant_id, guard)
+            found.update(entry.found)
+            return entry
+
+        kind = self.check(token, entering)
         return BearerPrincipal(
-            kind=self.check(token, enter),
+            kind=kind,
             id=claims.sub,
             tenant_id=claims.tenant_id,
             role=claims.role,
@@ -122,6 +131,10 @@ class BearerBackend(BaseBackend):
             session_id=claims.sign_in.sid if claims.sign_in else None,
             actor=claims.act,
             authenticated_at=claims.sign_in.auth_time if claims.sign_in else None,
+            # What staff ask in support access is not the tenant's.
+            requests_per_minute=plans.requests_per_minute(found["plan"], found["request_limit"])
+            if "plan" in found and kind is not Kind.SUPPORT
+            else None,
         )
 
 

@@ -21,6 +21,7 @@ from identity.sessions import selectors as sessions
 from identity.sessions.models import Api, Session
 from identity.tokens.claims import Claims, SignIn
 from identity.tokens.errors import InvalidToken
+from permissions import scopes
 from tenants.context.entry import Entry, Guard
 from tenants.context.errors import NoSuchTenant
 from tenants.registry import states
@@ -41,6 +42,9 @@ _CLIENT = sql.SQL(
     "client.is_active AND client.version = {version} AND (client.expires_at IS NULL OR client.expires_at > now())"
 )
 _CLIENT_JOINS = sql.SQL(" LEFT JOIN {clients} client ON client.tenant_id = tenant.id AND client.id = {client_id}")
+
+# How many requests the tenant has a minute; see ``tenants.registry.plans``.
+_LIMITS = {"plan": sql.SQL("tenant.plan"), "request_limit": sql.SQL("tenant.request_limit")}
 
 
 def check_member(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> None:
@@ -73,7 +77,8 @@ def check_client(claims: Claims, kid: str, enter: Enter) -> None:
 
 
 def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> None:
-    """The same for platform staff in support access.
+    """The same for platform staff in support access. One that only reads is entered in a transaction that can do no
+    more than that.
 
     Raises:
         InvalidToken: the tenant or the account is gone, the access is over, or they are on the staff no longer, or as
@@ -83,7 +88,8 @@ def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> No
     condition = _SUPPORT.format(version=sql.Literal(claims.ver), signed_in=_SIGNED_IN)
     staff = _table(apps.get_model(settings.STAFF_MODEL))
     joins = _SUPPORT_JOINS.format(staff=staff, person_id=sql.Literal(claims.sub))
-    _check(claims, condition, joins + _session_joins(claims, sign_in, Api.SUPPORT), kid, enter)
+    read_only = all(map(scopes.is_reading, claims.scope))
+    _check(claims, condition, joins + _session_joins(claims, sign_in, Api.SUPPORT), kid, enter, read_only=read_only)
 
 
 def check_session(claims: Claims, sign_in: SignIn, kid: str, api: Api) -> None:
@@ -98,14 +104,22 @@ def check_session(claims: Claims, sign_in: SignIn, kid: str, api: Api) -> None:
         raise InvalidToken
 
 
-def _check(claims: Claims, condition: sql.Composable, joins: sql.Composable, kid: str, enter: Enter) -> None:
+def _check(
+    claims: Claims,
+    condition: sql.Composable,
+    joins: sql.Composable,
+    kid: str,
+    enter: Enter,
+    *,
+    read_only: bool = False,
+) -> None:
     if claims.tenant_id is None:
         raise InvalidToken
     is_live = sql.SQL("coalesce({condition} AND {usable}, false)").format(
         condition=condition, usable=keys.usable_condition(kid)
     )
     try:
-        entry = enter(claims.tenant_id, Guard({"is_live": is_live}, joins))
+        entry = enter(claims.tenant_id, Guard({"is_live": is_live, **_LIMITS}, joins, read_only))
     except NoSuchTenant as error:
         raise InvalidToken from error
     if not entry.found["is_live"]:

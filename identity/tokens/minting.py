@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from identity.sessions.models import Api, Session
 from identity.sessions.refresh_token import RefreshToken
 from identity.tokens.authority import Authority
 from identity.tokens.claims import Claims, SignIn
+from identity.tokens.signals import token_issued
 from identity.tokens.tokens import AccessToken, OperatorAccessToken, TenantAccessToken
 
 _TOKEN_CLASSES: dict[str, type[AccessToken]] = {
@@ -18,6 +20,17 @@ _TOKEN_CLASSES: dict[str, type[AccessToken]] = {
     Api.SUPPORT: TenantAccessToken,
     Api.OPERATOR: OperatorAccessToken,
 }
+
+
+class Grant(StrEnum):
+    """What an access token is given for."""
+
+    PASSWORD = "password"  # noqa: S105 -- the grant's name
+    REFRESH = "refresh_token"
+    SWITCH = "switch"
+    STEP_UP = "step_up"
+    SUPPORT = "support_access"
+    CLIENT = "client_credentials"
 
 
 @dataclass(frozen=True)
@@ -41,10 +54,12 @@ def mint_for_session(
     refresh_token: RefreshToken | None = None,
     lifetime: timedelta | None = None,
     actor: UUID | None = None,
+    grant: Grant = Grant.PASSWORD,
 ) -> IssuedTokens:
     """Return tokens of a person's session, for the tenant of `authority`.
 
     Args:
+        grant: what they are given for; with an actor, it is support access.
         lifetime: of the access token; ``settings.ACCESS_LIFETIME`` unless given.
         actor: who is really acting, in support access.
     """
@@ -52,13 +67,17 @@ def mint_for_session(
     holder = _Holder(
         _TOKEN_CLASSES[session.api], session.user_id, settings.FIRST_PARTY_CLIENT_ID, sign_in=sign_in, act=actor
     )
-    return _mint(holder, authority, scopes, lifetime or settings.ACCESS_LIFETIME, refresh_token)
+    tokens = _mint(holder, authority, scopes, lifetime or settings.ACCESS_LIFETIME, refresh_token)
+    token_issued.send_robust(sender=None, grant=str(Grant.SUPPORT if actor else grant))
+    return tokens
 
 
 def mint_for_client(client_id: UUID, authority: Authority, scopes: frozenset[str]) -> IssuedTokens:
     """Return the token of a machine client: no refresh token, its secret is good for the next one (RFC 6749 4.4.3)."""
     holder = _Holder(TenantAccessToken, client_id, str(client_id))
-    return _mint(holder, authority, scopes, settings.ACCESS_LIFETIME)
+    tokens = _mint(holder, authority, scopes, settings.ACCESS_LIFETIME)
+    token_issued.send_robust(sender=None, grant=str(Grant.CLIENT))
+    return tokens
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from identity.sessions.models import Api, EndReason, RefreshFamily
 from identity.sessions.services import Device
 from identity.tokens.authority import Authority
 from identity.tokens.errors import InvalidCredentials, InvalidScope, InvalidToken
-from identity.tokens.minting import IssuedTokens, mint_for_client, mint_for_session
+from identity.tokens.minting import Grant, IssuedTokens, mint_for_client, mint_for_session
 from tenants.context.entry import TenantRef
 from tenants.registry import states
 from tenants.registry.models import Tenant
@@ -98,7 +98,7 @@ def switch(*, caller: SignedIn, slug: str, scope: str = "") -> IssuedTokens:
         raise InvalidScope
     tenant_id = authority.tenant.pk if authority.tenant else None
     refresh_token = sessions.start_family(session=session, tenant_id=tenant_id, scope=scope)
-    return mint_for_session(session, authority, scopes, refresh_token=refresh_token)
+    return mint_for_session(session, authority, scopes, refresh_token=refresh_token, grant=Grant.SWITCH)
 
 
 def refresh(*, text: str, host_tenant: TenantRef | None, scope: str = "") -> IssuedTokens:
@@ -141,7 +141,7 @@ def exchange(
             scopes = authority.scopes(family.session.scope, family.scope, scope)
             if scope and not scopes:
                 raise InvalidScope
-            return mint_for_session(family.session, authority, scopes, refresh_token=refresh_token)
+            return mint_for_session(family.session, authority, scopes, refresh_token=refresh_token, grant=Grant.REFRESH)
     raise InvalidToken
 
 
@@ -160,7 +160,7 @@ def step_up(*, caller: SignedIn, password: str, authority: Authority, methods: l
     session = sessions.prove_again(session_id=caller.session_id, user_id=caller.user_id, methods=methods)
     if session is None:
         raise InvalidToken
-    return mint_for_session(session, authority, authority.scopes(" ".join(caller.scopes)))
+    return mint_for_session(session, authority, authority.scopes(" ".join(caller.scopes)), grant=Grant.STEP_UP)
 
 
 def client_credentials(*, client: Client, scope: str) -> IssuedTokens:

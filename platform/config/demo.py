@@ -15,7 +15,7 @@ from identity.accounts.models import User
 from identity.members import selectors as members
 from identity.members import services as member_services
 from operators import selectors as operators
-from operators import services as operator_services
+from operators.staff import put_on_staff
 from permissions.roles import OperatorRole, Role
 from tenants.context.entry import enter
 from tenants.lifecycle import pool
@@ -42,7 +42,7 @@ def _seed() -> str:
         _place(_account(email), _tenant(slug), role)
     staff = _account(OPERATOR_EMAIL)
     if operators.active_operator(staff.pk) is None:
-        operator_services.add_operator(user_id=staff.pk, role=OperatorRole.ADMIN)
+        put_on_staff(user_id=staff.pk, role=OperatorRole.ADMIN)
     if "examples.projects" in settings.TENANT_APPS and find_spec("examples.projects"):
         for slug in new_tenants:
             _projects(_tenant(slug).pk, slug)

@@ -3,8 +3,10 @@
 import hashlib
 from functools import lru_cache
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
 from django.shortcuts import render
+from django.urls import URLPattern, path
 from django.views.decorators.cache import cache_control
 
 from config import openapi, problem_codes
@@ -46,9 +48,21 @@ def document(request: HttpRequest, name: str) -> HttpResponseBase:
     return HttpResponse(body, content_type="application/json", headers={"ETag": tag})
 
 
+def urlpatterns() -> list[URLPattern]:
+    """Return the routes, which are the same on every host."""
+    return [
+        path("docs", page, name="docs"),
+        path("docs/problems", problems, name="docs-problems"),
+        path("docs/<slug:name>.json", document, name="docs-document"),
+    ]
+
+
 def _documents(request: HttpRequest) -> list[openapi.Document]:
-    """Return what is documented on this host: a tenant's host knows nothing of operators."""
-    return [openapi.TENANT] if tenant_of(request) is not None else [openapi.TENANT, openapi.OPERATOR]
+    """Return what is documented on this host: a tenant's knows nothing of operators, theirs knows of nothing else."""
+    if getattr(request, "urlconf", None) == settings.OPERATOR_URLCONF:
+        return [openapi.OPERATOR]
+    has_operators = tenant_of(request) is None and not settings.OPERATOR_HOST
+    return [openapi.TENANT, openapi.OPERATOR] if has_operators else [openapi.TENANT]
 
 
 @lru_cache

@@ -3,7 +3,7 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,19 @@ from psycopg_pool import ConnectionPool
 
 PRODUCTION = "production"
 DEVELOPMENT = "development"
+TENANT_APP_FOLDERS = ("examples", "apps")  # the product's example, and the apps of whoever adopts it
+
+# What may be in a file instead: <NAME>_FILE says in which.
+SECRETS = (
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "DATABASE_URL",
+    "DATABASE_OWNER_URL",
+    "EMAIL_URL",
+    "REDIS_URL",
+    "METRICS_TOKEN",
+)
+TENANT_APP_FOLDERS = ("examples", "apps")  # the product's example, and the apps of whoever adopts it
 
 
 def environment_name(value: str) -> str:
@@ -24,6 +37,31 @@ def environment_name(value: str) -> str:
     if value not in (PRODUCTION, DEVELOPMENT):
         raise ImproperlyConfigured(f"TENANTRY_ENV is {value!r}; it is `production` (the default) or `development`.")
     return value
+
+
+def with_secrets_of_files(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment, with each secret read from the file that ``<NAME>_FILE`` names: how containers get them.
+
+    An empty file is as good as none.
+
+    Raises:
+        ImproperlyConfigured: a secret is given in both ways, or its file cannot be read.
+    """
+    found = dict(given)
+    for name in SECRETS:
+        file = given.get(f"{name}_FILE")
+        if not file:
+            continue
+        if given.get(name):
+            raise ImproperlyConfigured(f"Both {name} and {name}_FILE are set: which of them holds?")
+        try:
+            content = Path(file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from None
+        found[name] = content
+        if not content:
+            del found[name]
+    return found
 
 
 def secret(name: str, value: str, *, file: Path | None, generate: Callable[[], str]) -> str:
@@ -65,6 +103,12 @@ def database(url: str) -> dict[str, Any]:
     if "postgres" not in str(parsed.get("ENGINE")):
         raise ImproperlyConfigured("DATABASE_URL is no postgresql:// URL: a schema for each tenant needs PostgreSQL.")
     return parsed
+
+
+def tenant_apps(root: Path) -> list[str]:
+    """Return the modules of all tenant apps in the checkout: whatever has an ``apps.py`` below the folders for them."""
+    found = [file for folder in TENANT_APP_FOLDERS for file in sorted((root / folder).rglob("apps.py"))]
+    return [".".join(file.parent.relative_to(root).parts) for file in found]
 
 
 def look_for_the_database_again(pool: ConnectionPool[Any]) -> None:

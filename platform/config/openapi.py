@@ -1,13 +1,15 @@
 """The OpenAPI documents: what drf-spectacular cannot know is scopes, problems, and that there are two APIs."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from rest_framework.serializers import ModelSerializer
 
 from config import problems
 from permissions import endpoints
@@ -54,18 +56,25 @@ TENANT = Document(
     "A tenant answers on its own host, such as `acme.localhost`. On an API host, the token says which tenant is meant.",
 )
 OPERATOR = Document(
-    "operator", "Tenantry operator API", "For platform staff, on the API hosts alone. Tenant tokens are refused here."
+    "operator",
+    "Tenantry operator API",
+    "For platform staff, on the API hosts, or on one host of its own. Tenant tokens are refused here.",
 )
 DOCUMENTS = {document.name: document for document in (TENANT, OPERATOR)}
 
 _SUMMARIES = {
     "list": "List {plural}",
-    "retrieve": "See a {singular}",
-    "create": "Create a {singular}",
-    "update": "Replace a {singular}",
-    "partial_update": "Change a {singular}",
-    "destroy": "Delete a {singular}",
+    "retrieve": "See {one}",
+    "create": "Create {one}",
+    "update": "Replace {one}",
+    "partial_update": "Change {one}",
+    "destroy": "Delete {one}",
 }
+
+
+def article(noun: str) -> str:
+    """Return the article that goes before a noun: by its first letters, because nobody hears it here."""
+    return "an" if re.match(r"[aeio]|u(?!ni|s[aeiu]|ti)", noun) else "a"
 
 
 def generate(document: Document) -> str:
@@ -79,9 +88,9 @@ def generate(document: Document) -> str:
     from drf_spectacular.renderers import OpenApiJsonRenderer
     from drf_spectacular.settings import patched_settings
 
-    from config import urls, urls_tenant
+    from config import urls_api, urls_operator
 
-    patterns = urls.operator_api if document is OPERATOR else [*urls_tenant.urlpatterns, *urls.published]
+    patterns = urls_operator.operator_api if document is OPERATOR else urls_api.urlpatterns
     with patched_settings({"TITLE": document.title, "DESCRIPTION": document.description}):
         reset_generator_stats()
         generator: Any = SchemaGenerator  # has no types
@@ -101,6 +110,10 @@ class ScopedAutoSchema(AutoSchema):
         operation: dict[str, Any] | None = super().get_operation(path, path_regex, path_prefix, method, registry)
         if operation is None:
             return None
+        if path.startswith("/operator/") and not operation["operationId"].startswith("operator_"):
+            operation["operationId"] = (
+                f"operator_{operation['operationId']}"  # so that no two of both APIs are called the same
+            )
         scopes = sorted(self._scopes())
         needs = "Needs " + " and ".join(f"`{scope}`" for scope in scopes) + "." if scopes else "Public."
         operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
@@ -117,7 +130,16 @@ class ScopedAutoSchema(AutoSchema):
         template = _SUMMARIES.get(getattr(self.view, "action", ""))
         if model is None or template is None:
             return None
-        return template.format(singular=model._meta.verbose_name, plural=model._meta.verbose_name_plural)
+        name = str(model._meta.verbose_name)
+        return template.format(one=f"{article(name)} {name}", plural=model._meta.verbose_name_plural)
+
+    def _map_basic_serializer(self, serializer: Any, direction: Literal["request", "response"]) -> dict[str, Any]:
+        """Say of an answer that it has every field of a model, those that a request may leave out as well."""
+        schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        kind = serializer if isinstance(serializer, type) else type(serializer)
+        if direction == "response" and issubclass(kind, ModelSerializer):
+            schema["required"] = sorted(schema["properties"])
+        return schema
 
     def _scopes(self) -> frozenset[str]:
         key = endpoints.handler_key(self.view, self.method)

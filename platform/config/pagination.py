@@ -50,6 +50,19 @@ class SignedCursorPagination(CursorPagination):
             _parameter("cursor", "Where a page begins: follow `next` and `previous` instead of making one up."),
         ]
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return how the OpenAPI document (3.1, which has no `nullable`) describes a page."""
+        return {
+            "type": "object",
+            "description": "One page of a list.",
+            "required": ["next", "previous", "results"],
+            "properties": {
+                "next": _link("The page after this one; null on the last one."),
+                "previous": _link("The page before this one; null on the first one."),
+                "results": schema,
+            },
+        }
+
     def decode_cursor(self, request: Request) -> Cursor | None:
         raw = request.query_params.get("cursor")
         if raw is None:
@@ -90,6 +103,10 @@ class StrictOrderingFilter(OrderingFilter):
         """Return how the OpenAPI document describes the parameter."""
         fields = ", ".join(f"`{field}`" for field in getattr(view, "ordering_fields", ()))
         return [_parameter(self.ordering_param, f"One or more of {fields}; a leading minus turns the order round.")]
+
+
+def _link(description: str) -> dict[str, Any]:
+    return {"type": ["string", "null"], "format": "uri", "description": description, "example": None}
 
 
 def _parameter(name: str, description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -10,23 +10,27 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
-from psycopg.errors import QueryCanceled
+from psycopg.errors import QueryCanceled, ReadOnlySqlTransaction
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from config import metrics
 from permissions import throttles
 from permissions.errors import InsufficientScope, SignInTooOld
+from permissions.limits import LimitReached
+from permissions.principals import Kind
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 1
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_CODE = "_problem_code"
 # Problem codes that have a name in RFC 6749 (sections 4.1.2.1 and 5.2) or RFC 8693 (section 2.2.2).
 _OAUTH_ERRORS = {
     **{
@@ -39,6 +43,8 @@ _OAUTH_ERRORS = {
     "unavailable": "temporarily_unavailable",
     "throttled": "temporarily_unavailable",
 }  # fmt: skip
+
+_Answer = TypeVar("_Answer", bound=HttpResponseBase)
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +63,30 @@ def problem(status: int, code: str, detail: str, **members: Any) -> dict[str, An
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | None:
     """Turn what a view raised into a problem response; None leaves a bug to Django, which logs it and answers 500."""
-    error = _as_api_exception(exc)
+    error = _as_api_exception(exc, context["request"])
     if error is None:
         return None
     error = throttles.settle(error, context["request"], context.get("view"))
+    if isinstance(error, LimitReached):
+        metrics.THROTTLED.labels(error.count.name).inc()
     # Without a body, what is not valid is a parameter.
     place = "parameter" if context["request"].method in {"GET", "HEAD", "DELETE"} else "pointer"
     body = _body(error, place)
     if getattr(context.get("view"), "speaks_oauth", False):
-        return Response(_for_oauth(body), status=error.status_code, headers=_headers(error) | _NO_STORE)
-    return Response(body, status=error.status_code, headers=_headers(error), content_type=MEDIA_TYPE)
+        response = Response(_for_oauth(body), status=error.status_code, headers=_headers(error) | _NO_STORE)
+    else:
+        response = Response(body, status=error.status_code, headers=_headers(error), content_type=MEDIA_TYPE)
+    return _coded(response, body["code"])
+
+
+def code_of(response: HttpResponseBase) -> str | None:
+    """Return the code of the problem that a response is; None when it is none."""
+    return getattr(response, _CODE, None)
+
+
+def _coded(response: _Answer, code: str) -> _Answer:
+    setattr(response, _CODE, code)
+    return response
 
 
 def _for_oauth(body: dict[str, Any]) -> dict[str, Any]:
@@ -94,9 +114,34 @@ class Unavailable(exceptions.APIException):
     default_detail = "The service is briefly unavailable. Nothing was changed; retry."
 
 
-def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
+class MigrationsBehind(Unavailable):
+    """503: the database lacks migrations of the shared schema that this version of the code needs."""
+
+    default_code = "migrations_behind"
+    default_detail = "The database is behind this version of the code: run `manage.py migrate_platform`."
+
+
+class NoSigningKey(Unavailable):
+    """503: no key signs tokens now."""
+
+    default_code = "no_signing_key"
+    default_detail = "There is no signing key in use: run `manage.py signing_keys rotate --now`."
+
+
+class ReadOnly(exceptions.PermissionDenied):
+    """403: support access that only reads was about to write, and the database refused."""
+
+    default_code = "read_only"
+    default_detail = "This support access reads; the database refused to write. Nothing was changed."
+
+
+def _as_api_exception(exc: Exception, request: Any) -> exceptions.APIException | None:
     if isinstance(exc, exceptions.APIException):
         return exc
+    if isinstance(exc.__cause__, ReadOnlySqlTransaction):
+        # Of anybody else's transaction that means a database that became a replica: the other one is elsewhere by now.
+        principal = getattr(request, "_user", None)  # `user` would authenticate again
+        return ReadOnly() if getattr(principal, "kind", None) is Kind.SUPPORT else Unavailable()
     if _database_is_away(exc):
         log.warning("The database is not available: %s", type(exc.__cause__ or exc).__name__)
         return Unavailable()
@@ -186,7 +231,8 @@ def _challenge(code: str, error: exceptions.APIException, **parameters: str) -> 
 
 
 def _respond(status: HTTPStatus, code: str, detail: str, **headers: str) -> JsonResponse:
-    return JsonResponse(problem(status, code, detail), status=status, content_type=MEDIA_TYPE, headers=headers)
+    response = JsonResponse(problem(status, code, detail), status=status, content_type=MEDIA_TYPE, headers=headers)
+    return _coded(response, code)
 
 
 def get_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

@@ -22,6 +22,7 @@ PUBLIC_ENDPOINTS = frozenset(
         "operator/v1/auth/logout",
         "health/live",
         "health/ready",
+        "metrics",  # its credential is METRICS_TOKEN; without one, production answers 404
         "docs",
         "verify-email",  # pages of mailed links, which hold nothing by themselves
         "reset-password",

@@ -1,18 +1,12 @@
-"""What answers on the API hosts: all that a tenant's host answers, what is published about us, and the operator API."""
+"""What answers on the API hosts: all that a tenant's host answers, what is published about us, and the operator API.
 
-from django.urls import include, path
+Where operators have a host of their own, ``urls_api`` and ``urls_operator`` answer instead.
+"""
 
+from config import urls_api
+from config.urls_operator import operator_api
 from config.urls_tenant import handler400, handler403, handler404, handler500
-from config.urls_tenant import urlpatterns as tenant_urlpatterns
-from identity.oauth.api import MetadataView
 
-__all__ = ["handler400", "handler403", "handler404", "handler500", "operator_api", "published", "urlpatterns"]
+__all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
-# RFC 8414 section 3.3: metadata is the issuer's, and a tenant's host is none.
-published = [
-    path("", include("identity.keys.urls")),
-    path(".well-known/oauth-authorization-server", MetadataView.as_view(), name="oauth-metadata"),
-]
-operator_api = [path("operator/v1/", include("operators.urls"))]
-
-urlpatterns = [*tenant_urlpatterns, *published, *operator_api]
+urlpatterns = [*urls_api.urlpatterns, *operator_api]

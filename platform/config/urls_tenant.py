@@ -26,6 +26,7 @@ urlpatterns = [
                 path("", include("identity.sessions.urls")),
                 path("", include("tenants.registry.urls")),
                 path("", include("tenants.audit.urls")),
+                path("", include("operators.urls_tenant")),
                 *_tenant_apps,
             ]
         ),
@@ -34,9 +35,7 @@ urlpatterns = [
     path("health/live", health.LiveView.as_view(), name="health-live"),
     path("health/ready", health.ReadyView.as_view(), name="health-ready"),
     *mailed_links.urlpatterns(),
-    path("docs", docs.page, name="docs"),
-    path("docs/problems", docs.problems, name="docs-problems"),
-    path("docs/<slug:name>.json", docs.document, name="docs-document"),
+    *docs.urlpatterns(),
 ]
 
 handler400 = "config.problems.bad_request"

@@ -21,6 +21,14 @@ class JobNotCancellable(APIException):
     default_detail = "A job of this kind is finished once it has begun."
 
 
+class JobNotPausable(APIException):
+    """409: a job of this kind is not left half done: it can only be cancelled before it begins."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "job_not_pausable"
+    default_detail = "A job of this kind is not left half done."
+
+
 class NoExport(APIException):
     """404: there is no such export, or it is not there any more: export the tenant again."""
 
@@ -31,6 +39,10 @@ class NoExport(APIException):
 
 class Cancelled(Exception):
     """Somebody asked that the running job end."""
+
+
+class Paused(Exception):
+    """Somebody asked that the running job wait."""
 
 
 class Interrupted(Exception):

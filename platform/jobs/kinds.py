@@ -19,6 +19,8 @@ class JobKind(StrEnum):
     FILL_POOL = "fill_pool"
     EXPORT_TENANT = "export_tenant"
     RESTORE_TENANT = "restore_tenant"
+    CONFIRM_RESTORE = "confirm_restore"
+    UNDO_RESTORE = "undo_restore"
     DELETE_TENANT = "delete_tenant"
     CLONE_TENANT = "clone_tenant"
     MIGRATE_FLEET = "migrate_fleet"
@@ -60,7 +62,7 @@ class Kind:
         run: does it, and returns what came of it, as JSON. It may be killed at any moment, and is run again from its
             beginning: it finds out itself what is left to do.
         attempts: how often it may fail before it has failed for good.
-        cancellable: whether it may be ended when it has begun.
+        cancellable: whether it may be ended, or have to wait, when it has begun.
     """
 
     run: Callable[[Work], Mapping[str, Any] | None]

@@ -15,6 +15,7 @@ class JobState(models.TextChoices):
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"  # it failed, and is tried again later
+    PAUSED = "paused"  # until somebody lets it go on
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -40,6 +41,7 @@ class Job(models.Model):
         result: what came of it: the id of an export, say.
         error: the code and the sentence of the problem that ended it, or the name of the error.
         requested_by: the member of staff who asked for it; null when nobody did.
+        trace: the place in a trace that asked for it; see ``tenants.audit.tracing``. Null when it was in none.
         queue_id: the queue's own number for it.
         seen_at: when its run was last heard of.
     """
@@ -59,6 +61,8 @@ class Job(models.Model):
     error = models.CharField(max_length=500, blank=True)
     requested_by = models.UUIDField(null=True)
     cancel_requested = models.BooleanField(default=False)
+    pause_requested = models.BooleanField(default=False)
+    trace = models.JSONField(null=True)
     queue_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)

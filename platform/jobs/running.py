@@ -16,8 +16,9 @@ from django.db import connections
 from rest_framework.exceptions import APIException
 
 from jobs import kinds, services
-from jobs.errors import Cancelled, Interrupted, Superseded, Unsuccessful
+from jobs.errors import Cancelled, Interrupted, Paused, Superseded, Unsuccessful
 from jobs.models import Job, JobState
+from tenants.audit import tracing
 from tenants.audit.acting import working
 
 _SECONDS_BETWEEN_REPORTS = 0.5
@@ -45,7 +46,7 @@ class Progress:
         self._job_id, self._run = job.pk, job.runs
         self._is_stopping = is_stopping
         self._how_far: tuple[int, int | None, str] = (job.done, job.total, "")
-        self._reason: type[Cancelled | Superseded] | None = None
+        self._reason: type[Cancelled | Paused | Superseded] | None = None
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._report_until_over, name=f"job {job.pk}", daemon=True)
 
@@ -53,7 +54,7 @@ class Progress:
         """Say how far the job is.
 
         Raises:
-            Cancelled, Interrupted, Superseded: it is not to go on.
+            Cancelled, Paused, Interrupted, Superseded: it is not to go on.
         """
         self._how_far = (done, total, doing)
         if self._reason is not None:
@@ -82,15 +83,17 @@ class Progress:
     def _report(self) -> None:
         done, total, doing = self._how_far
         try:
-            is_cancelled = services.report(job_id=self._job_id, run=self._run, done=done, total=total, doing=doing)
+            wanted = services.report(job_id=self._job_id, run=self._run, done=done, total=total, doing=doing)
         except Exception:
             log.exception("How far job %s is could not be noted.", self._job_id)
             connections.close_all()
             return
-        if is_cancelled is None:
+        if wanted is None:
             self._reason = Superseded
-        elif is_cancelled:
+        elif wanted.cancelled:
             self._reason = Cancelled
+        else:
+            self._reason = Paused if wanted.paused else None
 
 
 def run(job_id: UUID, *, is_stopping: Callable[[], bool]) -> None:
@@ -105,14 +108,24 @@ def run(job_id: UUID, *, is_stopping: Callable[[], bool]) -> None:
     job = services.begin(job_id=job_id)
     if job is None:
         return
+    with (
+        working(job_id=job.pk, kind=job.kind, tenant_id=job.tenant_id),
+        tracing.traced(tracing.begin(job.trace or {})),
+    ):
+        _do(job, is_stopping)
+
+
+def _do(job: Job, is_stopping: Callable[[], bool]) -> None:
     kind = kinds.of(job.kind)
     try:
-        with working(job_id=job.pk), Progress(job, is_stopping=is_stopping) as progress:
+        with Progress(job, is_stopping=is_stopping) as progress:
             result = kind.run(_work(job, progress))
     except Superseded:
         log.warning("Job %s (%s) is done by another worker; this one leaves it.", job.pk, job.kind)
     except Cancelled:
         services.end(job_id=job.pk, run=job.runs, state=JobState.CANCELLED)
+    except Paused:
+        services.put_aside(job_id=job.pk, run=job.runs)
     except Unsuccessful as error:
         services.end(job_id=job.pk, run=job.runs, state=JobState.FAILED, result=error.result, error=str(error))
     except Interrupted:

@@ -23,6 +23,17 @@ class Entry:
     look: Callable[[], object]
 
 
+def add(name: str, entry: Entry) -> None:
+    """Add an entry; call it from the ``ready()`` of an app above.
+
+    Raises:
+        ValueError: another entry has the name.
+    """
+    if SCHEDULE.get(name, entry) != entry:
+        raise ValueError(f"The schedule has an entry {name!r} already.")
+    SCHEDULE[name] = entry
+
+
 def look(name: str) -> None:
     """Look after one entry of the schedule."""
     SCHEDULE[name].look()

@@ -16,8 +16,8 @@ from jobs.errors import Unsuccessful
 from jobs.kinds import JobKind, Kind, Work, register
 from tenants.audit import selectors as audit
 from tenants.audit.models import AuditEvent
-from tenants.fleet import runner
-from tenants.lifecycle import cloning, deletion, exporting, pool, reconcile, restoring
+from tenants.fleet import ledger, runner
+from tenants.lifecycle import cloning, deletion, exporting, pool, reconcile, replacing, restoring
 
 Result = Mapping[str, Any] | None
 
@@ -54,6 +54,18 @@ def _restore_tenant(work: Work) -> Result:
     return {"tenant": tenant.pk}
 
 
+def _confirm_restore(work: Work) -> None:
+    if _done_already(work, "tenant.restore_confirmed"):
+        replacing.drop_former(tenant_id=_tenant(work), progress=_in_words(work))
+    else:
+        replacing.confirm_restore(tenant_id=_tenant(work), progress=_in_words(work))
+
+
+def _undo_restore(work: Work) -> None:
+    if not _done_already(work, "tenant.restore_undone"):
+        replacing.undo_restore(tenant_id=_tenant(work))
+
+
 def _clone_tenant(work: Work) -> Result:
     for event in _done_already(work, "tenant.cloned").exclude(tenant_id=_tenant(work)):
         return {"tenant": event.tenant_id}
@@ -70,14 +82,20 @@ def _delete_tenant(work: Work) -> None:
 
 
 def _migrate_fleet(work: Work) -> Result:
-    done = 0
+    done, total = 0, None
 
     def count(what: str, more: int) -> None:
         nonlocal done
         done += more
-        work.progress(done, doing=what)
+        work.progress(done, total, what)
 
-    report = runner.run(runner.Wish(canaries=work.arguments.get("canaries", ())), progress=count)
+    def begin_at(through: int, of: int) -> None:
+        nonlocal done, total
+        done, total = through, of
+
+    only = ledger.failed_schemas() if work.arguments.get("only_failed") else None
+    wish = runner.Wish(schema_names=only, canaries=work.arguments.get("canaries", ()))
+    report = runner.run(wish, progress=count, found=begin_at)
     result = {
         "run": report.run_id,
         "target": report.target,
@@ -143,6 +161,8 @@ def register_all() -> None:
     register(JobKind.FILL_POOL, Kind(_fill_pool))
     register(JobKind.EXPORT_TENANT, Kind(_export_tenant))
     register(JobKind.RESTORE_TENANT, Kind(_restore_tenant))
+    register(JobKind.CONFIRM_RESTORE, Kind(_confirm_restore, cancellable=False))
+    register(JobKind.UNDO_RESTORE, Kind(_undo_restore))
     register(JobKind.DELETE_TENANT, Kind(_delete_tenant, cancellable=False))
     register(JobKind.CLONE_TENANT, Kind(_clone_tenant))
     register(JobKind.MIGRATE_FLEET, Kind(_migrate_fleet))

@@ -29,6 +29,7 @@ EXAMPLE = OpenApiExample(
         "error": "",
         "failures": 1,
         "cancel_requested": False,
+        "pause_requested": False,
         "requested_by": "8c5a4bf0-7cc3-4821-b5f5-b23c862975f3",
         "created_at": "2026-01-15T09:30:00Z",
         "started_at": "2026-01-15T09:30:01Z",
@@ -45,11 +46,14 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         model = Job
         fields = [
             "id", "kind", "tenant_id", "state", "doing", "done", "total", "arguments", "result", "error", "failures",
-            "cancel_requested", "requested_by", "created_at", "started_at", "finished_at",
+            "cancel_requested", "pause_requested", "requested_by", "created_at", "started_at", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
         extra_kwargs: dict[str, Any] = {
-            "state": {"help_text": "`waiting`: it failed, or its worker stopped, and it goes on later."},
+            "state": {
+                "help_text": "`waiting`: it failed, or its worker stopped, and it goes on later; `paused`: until it is "
+                "resumed."
+            },
             "total": {"help_text": "Null as long as nobody knows."},
             "error": {"help_text": "The code and the sentence of the problem that stopped it, or the error's name."},
             "failures": {"help_text": "How often it came to no end, counting the present attempt."},
@@ -67,6 +71,8 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         "list": Scope.PLATFORM_JOBS_READ,
         "retrieve": Scope.PLATFORM_JOBS_READ,
         "cancel": Scope.PLATFORM_JOBS_WRITE,
+        "pause": Scope.PLATFORM_JOBS_WRITE,
+        "resume": Scope.PLATFORM_JOBS_WRITE,
     }
     serializer_class = JobSerializer
     filterset_fields = ["kind", "state", "tenant_id"]
@@ -82,3 +88,16 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         to. What it has done in steps stays. Deletions are not cancelled once they have begun.
         """
         return Response(self.get_serializer(services.cancel(job_id=pk)).data)
+
+    @extend_schema(operation_id="jobs_pause", summary="Pause a job", request=None, responses=JobSerializer)
+    def pause(self, request: Request, pk: UUID) -> Response:
+        """Have a job wait: at once when it has not begun, else from its next step on; then its `state` is `paused`. A
+        fleet migration stops at its next tenants and goes on with the rest; other jobs begin anew when resumed.
+        Deletions are not paused.
+        """
+        return Response(self.get_serializer(services.pause(job_id=pk)).data)
+
+    @extend_schema(operation_id="jobs_resume", summary="Resume a job", request=None, responses=JobSerializer)
+    def resume(self, request: Request, pk: UUID) -> Response:
+        """Let a job go on that was paused, or was asked to and has not stopped yet."""
+        return Response(self.get_serializer(services.resume(job_id=pk)).data)

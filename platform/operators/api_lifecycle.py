@@ -4,14 +4,14 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
-from rest_framework import mixins, serializers, status, viewsets
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers, status, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from operators import lifecycle
-from operators.api import OperatorTenantSerializer
 from operators.api_jobs import JobSerializer
+from operators.api_tenants import OperatorTenantSerializer
 from operators.backends import OperatorAuthentication
 from permissions import callers
 from permissions.scopes import Scope
@@ -33,20 +33,19 @@ class CloneSerializer(StrictSerializer):
     )
 
 
-@extend_schema_view(retrieve=extend_schema(operation_id="tenants_retrieve", summary="See a tenant"))
-class LifecycleViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Tenant]):
-    """One tenant of the platform."""
+class LifecycleViewSet(viewsets.GenericViewSet[Tenant]):
+    """The later life of one tenant of the platform."""
 
     authentication_classes = [OperatorAuthentication]
     scopes = {
-        "retrieve": Scope.PLATFORM_TENANTS_READ,
         "archive": Scope.PLATFORM_TENANTS_WRITE,
         "restore": Scope.PLATFORM_TENANTS_WRITE,
-        "destroy": Scope.PLATFORM_TENANTS_WRITE,
         "export": Scope.PLATFORM_EXPORTS_WRITE,
         "clone": Scope.PLATFORM_EXPORTS_WRITE,
+        "confirm_restore": Scope.PLATFORM_EXPORTS_WRITE,
+        "undo_restore": Scope.PLATFORM_EXPORTS_WRITE,
     }
-    recent_sign_in: ClassVar[set[str]] = {"archive", "destroy", "export", "clone"}
+    recent_sign_in: ClassVar[set[str]] = {"archive", "export", "clone", "confirm_restore", "undo_restore"}
     serializer_class = OperatorTenantSerializer
 
     def get_queryset(self) -> QuerySet[Tenant]:
@@ -65,14 +64,6 @@ class LifecycleViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Tenant
         sessions are good as before.
         """
         return Response(self.get_serializer(deletion.unarchive_tenant(tenant_id=pk)).data)
-
-    @extend_schema(operation_id="tenants_destroy", summary="Delete a tenant", responses={202: OperatorTenantSerializer})
-    def destroy(self, request: Request, pk: UUID) -> Response:
-        """Archive a tenant, to be deleted for good at `delete_at`: until then it can be brought back. Asking again does
-        not move the day.
-        """
-        tenant = deletion.schedule_deletion(tenant_id=pk)
-        return Response(self.get_serializer(tenant).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
         operation_id="tenants_export", summary="Export a tenant", request=None, responses={202: JobSerializer}
@@ -98,4 +89,28 @@ class LifecycleViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Tenant
         serializer = CloneSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         job = lifecycle.request_clone(tenant_id=pk, by=callers.caller_id(request), **serializer.validated_data)
+        return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        operation_id="tenants_confirm_restore",
+        summary="Confirm a restore in place",
+        request=None,
+        responses={202: JobSerializer},
+    )
+    def confirm_restore(self, request: Request, pk: UUID) -> Response:
+        """Delete the data that a restore in place put aside. Nothing brings it back then."""
+        job = lifecycle.request_confirmation(tenant_id=pk, by=callers.caller_id(request))
+        return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        operation_id="tenants_undo_restore",
+        summary="Undo a restore in place",
+        request=None,
+        responses={202: JobSerializer},
+    )
+    def undo_restore(self, request: Request, pk: UUID) -> Response:
+        """Bring back the data that a restore in place put aside. What was restored is put aside in its turn, until
+        somebody confirms.
+        """
+        job = lifecycle.request_undo(tenant_id=pk, by=callers.caller_id(request))
         return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)

@@ -12,6 +12,8 @@ from jobs import exports, services
 from jobs.kinds import JobKind
 from jobs.models import Job
 from tenants.audit.services import Target, record
+from tenants.lifecycle import replacing
+from tenants.lifecycle.errors import NoFormerData
 from tenants.registry import selectors as registry
 from tenants.registry.models import Tenant
 from tenants.registry.names import validate_slug
@@ -70,6 +72,38 @@ def request_restore(*, export_id: UUID, slug: str | None, name: str | None, by: 
 
 
 @transaction.atomic
+def request_undo(*, tenant_id: UUID, by: UUID) -> Job:
+    """Have the data brought back that a restore in place put aside.
+
+    Raises:
+        Tenant.DoesNotExist: there is no such tenant.
+        NoFormerData: there is nothing to bring back, or nothing any more.
+    """
+    return _about_former_data(JobKind.UNDO_RESTORE, "tenant.restore_undo_requested", tenant_id, by, is_whole=True)
+
+
+@transaction.atomic
+def request_confirmation(*, tenant_id: UUID, by: UUID) -> Job:
+    """Have the data deleted that a restore in place put aside.
+
+    Raises:
+        Tenant.DoesNotExist: there is no such tenant.
+        NoFormerData: there is none.
+    """
+    action = "tenant.restore_confirmation_requested"
+    return _about_former_data(JobKind.CONFIRM_RESTORE, action, tenant_id, by, is_whole=False)
+
+
+def _about_former_data(kind: JobKind, action: str, tenant_id: UUID, by: UUID, *, is_whole: bool) -> Job:
+    tenant = registry.tenant_by_id(tenant_id)
+    if not replacing.has_former_data(tenant_id=tenant_id, is_whole=is_whole):
+        raise NoFormerData
+    job = services.request(kind=kind, tenant_id=tenant_id, requested_by=by)
+    _record(action, tenant)
+    return job
+
+
+@transaction.atomic
 def fetch_export(*, export_id: UUID) -> Path:
     """Return the file of an export, noting in the tenant's trail who took it.
 
@@ -92,6 +126,14 @@ def request_migration(*, canaries: Sequence[str], by: UUID) -> Job:
     arguments = {"canaries": list(canaries)}
     job = services.request(kind=JobKind.MIGRATE_FLEET, arguments=arguments, requested_by=by)
     record(action="fleet.migration_requested", tenant_id=None, changes={"canaries": [None, list(canaries)]})
+    return job
+
+
+@transaction.atomic
+def request_retry(*, by: UUID) -> Job:
+    """Have those tenants migrated again whose last migration failed."""
+    job = services.request(kind=JobKind.MIGRATE_FLEET, arguments={"only_failed": True}, requested_by=by)
+    record(action="fleet.retry_requested", tenant_id=None)
     return job
 
 

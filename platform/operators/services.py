@@ -2,38 +2,28 @@
 
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
 from identity.accounts import selectors as accounts
 from identity.accounts.models import User
+from identity.invitations import services as invitations
 from identity.members import services as members
-from identity.sessions import services as sessions
-from identity.sessions.models import Api, EndReason, RefreshFamily
+from identity.sessions.models import Api, RefreshFamily
 from identity.sessions.services import Device
 from identity.tokens import services as tokens
 from identity.tokens.authority import Authority
 from identity.tokens.errors import InvalidCredentials, InvalidToken
-from identity.tokens.minting import IssuedTokens, mint_for_session
+from identity.tokens.minting import IssuedTokens
 from operators import selectors
 from operators.errors import UnknownOwner
-from operators.models import Operator, SupportAccess
+from operators.models import Operator
 from permissions.principals import Kind
-from permissions.roles import OperatorRole, Role
-from tenants.audit.services import Target, record
+from permissions.roles import Role
 from tenants.lifecycle import services as lifecycle
+from tenants.registry import hosts
 from tenants.registry import selectors as registry
+from tenants.registry import services as registry_services
 from tenants.registry.models import Tenant
-
-
-@transaction.atomic
-def add_operator(*, user_id: UUID, role: OperatorRole) -> Operator:
-    """Put a person on the staff.
-
-    Raises:
-        IntegrityError: they are on it already.
-    """
-    return Operator.objects.create(user_id=user_id, role=role)
 
 
 def sign_in(*, user: User, scope: str, methods: list[str], device: Device) -> IssuedTokens:
@@ -61,66 +51,41 @@ def refresh(*, text: str) -> IssuedTokens:
 
 
 def create_tenant(*, name: str, slug: str, owner_email: str | None = None) -> Tenant:
-    """Create a tenant, ready to use, and make an existing account its first owner if one is named.
+    """Create a tenant, ready to use. If an address is named, its proved account becomes the first owner; where it has
+    none, it is invited.
 
     Raises:
         ValidationError: the slug is malformed or reserved.
         SlugTaken: another tenant has it.
-        UnknownOwner: no account has the address, or nobody has proved it.
+        UnknownOwner: the account is closed.
     """
     with lifecycle.provisioning():
         tenant = lifecycle.provision(name=name, slug=slug)
         if owner_email is not None:
             owner = accounts.user_by_email(owner_email)
-            if owner is None or owner.email_verified_at is None:  # or whoever claimed the address first would have it
+            if owner is not None and not owner.is_active:
                 raise UnknownOwner
-            members.add_member(tenant_id=tenant.pk, user_id=owner.pk, role=Role.OWNER)
+            if owner is None or owner.email_verified_at is None:  # or whoever claimed the address first would have it
+                invitations.invite_owner(tenant_id=tenant.pk, email=owner_email)
+            else:
+                members.add_member(tenant_id=tenant.pk, user_id=owner.pk, role=Role.OWNER)
     return tenant
 
 
 @transaction.atomic
-def start_support(
-    *, user_id: UUID, tenant_id: UUID, reason: str, ticket: str, methods: list[str], device: Device
-) -> tuple[SupportAccess, IssuedTokens]:
-    """Let a member of staff look into a tenant for ``settings.SUPPORT_LIFETIME``, with one access token that reads and
-    says in ``act`` who is there. Nothing extends it.
+def rename_tenant(*, tenant_id: UUID, name: str | None = None, slug: str | None = None) -> Tenant:
+    """Give a tenant another name, another slug, or both.
 
     Raises:
         Tenant.DoesNotExist: there is no such tenant.
-        TenantSuspended: nobody may enter it.
-        InvalidToken: the caller is no longer on the staff.
+        ValidationError: the slug is malformed or reserved.
+        SlugTaken: another tenant has it, or the host that comes with it.
     """
-    tenant = registry.tenant_by_id(tenant_id)
-    tokens.refuse_suspended(tenant)
-    operator = selectors.active_operator(user_id)
-    if operator is None:
-        raise InvalidToken
-    session = sessions.start_support_session(user_id=user_id, tenant_id=tenant_id, methods=methods, device=device)
-    access = SupportAccess.objects.create(
-        tenant=tenant, operator=operator, session=session, reason=reason, ticket=ticket
-    )
-    authority = Authority.of_support(tenant, operator.version)
-    record(
-        action="support_access.started",
-        tenant_id=tenant_id,
-        targets=[Target("support_access", access.pk)],
-        changes={"reason": [None, reason], "ticket": [None, ticket]},
-    )
-    return access, mint_for_session(
-        session, authority, authority.scopes(), lifetime=settings.SUPPORT_LIFETIME, actor=user_id
-    )
-
-
-@transaction.atomic
-def end_support(*, access_id: UUID) -> None:
-    """End a support access: its token is refused from the next request on. Ending it twice changes nothing.
-
-    Raises:
-        SupportAccess.DoesNotExist: there is no such access.
-    """
-    access = SupportAccess.objects.get(pk=access_id)
-    sessions.end_session(session_id=access.session_id, reason=EndReason.ENDED_BY_STAFF)
-    record(action="support_access.ended", tenant_id=access.tenant_id, targets=[Target("support_access", access.pk)])
+    if slug is not None:
+        hosts.change_slug(tenant_id=tenant_id, slug=slug)
+    if name is not None:
+        registry_services.change_settings(tenant_id=tenant_id, changes={"name": name})
+    return registry.tenant_by_id(tenant_id)
 
 
 def current_authority(user_id: UUID) -> Authority:

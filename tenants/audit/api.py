@@ -1,7 +1,8 @@
 """``/api/v1/audit-events``: who changed what in the tenant, and the proof that nobody changed that."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
@@ -18,6 +19,8 @@ from permissions.scopes import Scope
 from tenants.audit import export, selectors
 from tenants.audit.models import AuditEvent
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
 _EXAMPLE = OpenApiExample(
     "A member's role was changed",
     value={
@@ -25,7 +28,13 @@ _EXAMPLE = OpenApiExample(
         "sequence": 42,
         "occurred_at": "2026-01-31T12:00:00.123456Z",
         "action": "member.role_changed",
-        "actor": {"kind": "member", "id": "0d3b6f0a-0b7b-4a5e-8f53-8f0a3f2f4a11", "act": None, "session_id": None},
+        "actor": {
+            "kind": "member",
+            "id": "0d3b6f0a-0b7b-4a5e-8f53-8f0a3f2f4a11",
+            "name": "",
+            "act": None,
+            "session_id": None,
+        },
         "targets": [{"type": "member", "id": "e2b1f7b0-95a8-4b53-a1a5-3c0d2d5c0a57", "name": "Vera"}],
         "changes": {"role": ["viewer", "member"]},
         "address": "192.0.2.7",
@@ -40,8 +49,11 @@ _EXAMPLE = OpenApiExample(
 class ActorSerializer(serializers.Serializer[AuditEvent]):
     """Who acted."""
 
-    kind = serializers.CharField(source="actor_kind", help_text="`member`, `client`, `operator`, `system` and so on.")
+    kind = serializers.CharField(
+        source="actor_kind", help_text="`member`, `client`, `operator`, `command`, `system` and so on."
+    )
     id = serializers.UUIDField(source="actor_id", allow_null=True)
+    name = serializers.CharField(source="actor_name", help_text="Of a command, who started it; else empty.")
     act = serializers.UUIDField(allow_null=True, help_text="The member of staff behind it, in support access.")
     session_id = serializers.UUIDField(allow_null=True)
 
@@ -110,6 +122,7 @@ class AuditEventFilter(filters.FilterSet):  # type: ignore[misc]  # django-filte
     action = filters.CharFilter(help_text="Such as `member.role_changed`.", max_length=64)
     actor_id = filters.UUIDFilter(help_text="Who acted, or was really acting.", method="by_actor")
     target_id = filters.UUIDFilter(help_text="What was acted upon.", method="by_target")
+    actor_kind = filters.CharFilter(help_text="Such as `operator` or `command`.", max_length=16)
     request_id = filters.CharFilter(help_text="The `X-Request-ID` of the request's answer.", max_length=64)
     occurred_after = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
     occurred_before = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
@@ -123,6 +136,35 @@ class AuditEventFilter(filters.FilterSet):  # type: ignore[misc]  # django-filte
 
     def by_target(self, queryset: QuerySet[AuditEvent], name: str, value: Any) -> QuerySet[AuditEvent]:
         return selectors.on_target(queryset, value)
+
+
+def exporting(*parameters: OpenApiParameter) -> Callable[[_Method], _Method]:
+    """Document the export of a trail, with what else it may be asked for."""
+    return extend_schema(
+        operation_id="audit_events_export",
+        summary="Export audit events",
+        parameters=[
+            OpenApiParameter("type", str, enum=list(export.FORMATS), required=True, description="What to write."),
+            *(OpenApiParameter(name, exclude=True) for name in ("limit", "cursor", "ordering")),
+            *parameters,
+        ],
+        responses={(200, "text/csv"): OpenApiTypes.STR, (200, "application/jsonl"): OpenApiTypes.STR},
+        filters=True,
+    )
+
+
+def verifying(*parameters: OpenApiParameter) -> Callable[[_Method], _Method]:
+    """Document the check of a trail, with what else it may be asked for."""
+    return extend_schema(
+        operation_id="audit_events_verify",
+        summary="Verify the audit trail",
+        parameters=[
+            *(OpenApiParameter(name, exclude=True) for name in ("limit", "cursor", "ordering")),
+            *parameters,
+        ],
+        responses=VerdictSerializer,
+        filters=False,
+    )
 
 
 @extend_schema_view(
@@ -146,18 +188,11 @@ class AuditEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewse
     def get_queryset(self) -> QuerySet[AuditEvent]:
         return selectors.events_of(callers.principal_of(self.request).tenant_id)
 
-    @extend_schema(
-        operation_id="audit_events_export",
-        summary="Export audit events",
-        parameters=[
-            OpenApiParameter("type", str, enum=list(export.FORMATS), required=True, description="What to write."),
-            OpenApiParameter("limit", exclude=True),
-            OpenApiParameter("cursor", exclude=True),
-            OpenApiParameter("ordering", exclude=True),
-        ],
-        responses={(200, "text/csv"): OpenApiTypes.STR, (200, "application/jsonl"): OpenApiTypes.STR},
-        filters=True,
-    )
+    def chain_id(self) -> UUID:
+        """Return the id of the chain that is shown."""
+        return callers.tenant_id(self.request)
+
+    @exporting()
     def export(self, request: Request) -> HttpResponseBase:
         """Every event that the filters let through, the oldest first, as CSV or as one JSON object a line. It comes as
         a stream. With the JSON lines of a whole chain anybody can compute the hashes again.
@@ -171,15 +206,9 @@ class AuditEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewse
         headers = {"Content-Disposition": f'attachment; filename="audit-events.{name}"'}
         return StreamingHttpResponse(chosen.lines(rows), content_type=chosen.media_type, headers=headers)
 
-    @extend_schema(
-        operation_id="audit_events_verify",
-        summary="Verify the audit trail",
-        parameters=[OpenApiParameter(name, exclude=True) for name in ("limit", "cursor", "ordering")],
-        responses=VerdictSerializer,
-        filters=False,
-    )
+    @verifying()
     def verify(self, request: Request) -> Response:
         """Check the chain of hashes from its first event to its last: any edit, gap, insertion or change of order shows
         as a fault.
         """
-        return Response(VerdictSerializer(selectors.verdict_on(callers.tenant_id(request))).data)
+        return Response(VerdictSerializer(selectors.verdict_on(self.chain_id())).data)

@@ -2,8 +2,9 @@
 
 An event's hash is SHA-256 over the hash before it (32 bytes; none for the first) and its canonical form in UTF-8: a
 JSON array of its values in the order of ``FIELDS``, as Postgres writes ``jsonb``: ``", "`` and ``": "`` between
-things, the members of an object ordered by length and then by bytes, times in UTC with six decimals. The trigger in
-``migrations/0001_initial.py`` writes it; this is the second, independent way.
+things, the members of an object ordered by length and then by bytes, times in UTC with six decimals. An event whose
+actor has a name has that as one more value. The trigger in ``migrations`` writes it; this is the second, independent
+way.
 """
 
 import hashlib
@@ -52,7 +53,8 @@ class Verdict:
 
 def canonical(event: AuditEvent) -> bytes:
     """Return what the hash of an event is over, after the hash before it."""
-    return _dump([_plain(getattr(event, name)) for name in FIELDS]).encode()
+    values = [_plain(getattr(event, name)) for name in FIELDS]
+    return _dump([*values, event.actor_name] if event.actor_name else values).encode()
 
 
 def verify(chain: AuditChain | None, events: Iterable[AuditEvent], *, most_faults: int = 100) -> Verdict:

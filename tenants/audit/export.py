@@ -39,8 +39,8 @@ def _as_csv(rows: Iterable[Row]) -> Iterator[str]:
 
 
 _COLUMNS = (
-    "sequence", "occurred_at", "action", "actor.kind", "actor.id", "actor.act", "actor.session_id", "targets",
-    "changes", "address", "request_id", "id", "previous_hash", "hash",
+    "sequence", "occurred_at", "action", "actor.kind", "actor.id", "actor.name", "actor.act", "actor.session_id",
+    "targets", "changes", "address", "request_id", "id", "previous_hash", "hash",
 )  # fmt: skip
 
 

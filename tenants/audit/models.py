@@ -11,8 +11,8 @@ from tenants.wall.openings import THIS_TENANT, app_only, opened
 PLATFORM = uuid.UUID(int=0)  # the chain of what concerns no tenant
 
 _COLUMNS = [
-    "id", "tenant_id", "sequence", "occurred_at", "action", "actor_kind", "actor_id", "act", "session_id", "address",
-    "request_id", "targets", "changes", "previous_hash", "hash",
+    "id", "tenant_id", "sequence", "occurred_at", "action", "actor_kind", "actor_id", "actor_name", "act", "session_id",
+    "address", "request_id", "targets", "changes", "previous_hash", "hash",
 ]  # fmt: skip
 
 
@@ -24,7 +24,8 @@ class AuditEvent(models.Model):
 
     Attributes:
         sequence: its place in its chain, from 1, without gaps.
-        actor_kind, actor_id: who acted: a kind of principal (``permissions.principals.Kind``), or ``system``.
+        actor_kind, actor_id: who acted: a kind of principal (``permissions.principals.Kind``), ``command``, ``system``.
+        actor_name: of a command, who started it (``commands.started_by``); people are named by their ids alone.
         act: the member of staff who was really acting, in support access (RFC 8693).
         address: where the request came from; empty when there was none.
         targets: ``[{"type", "id", "name"}, ...]``, what was acted upon; the name as it was then.
@@ -40,6 +41,8 @@ class AuditEvent(models.Model):
     action = models.CharField(max_length=64)
     actor_kind = models.CharField(max_length=16)
     actor_id = models.UUIDField(null=True)
+    # Processes of the version before, which go on during a deploy, know nothing of it.
+    actor_name = models.CharField(max_length=150, blank=True, default="", db_default="")
     act = models.UUIDField(null=True)
     session_id = models.UUIDField(null=True)
     address = models.CharField(max_length=45, blank=True)

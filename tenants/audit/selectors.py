@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Max, Q, QuerySet
+from django.db import transaction
+from django.db.models import Max, Q, QuerySet, Sum
 
 from tenants.audit import chain
 from tenants.audit.chain import Fault, Verdict
@@ -23,6 +24,18 @@ def events_of_platform() -> QuerySet[AuditEvent]:
     return AuditEvent.objects.filter(tenant=None)
 
 
+def numbers() -> tuple[int, int]:
+    """Return how many events were written in the platform's chain, and in all tenants' together, deleted ones
+    included.
+    """
+    is_platforms = Q(pk=PLATFORM)
+    found = AuditChain.objects.aggregate(
+        platform=Sum("last_sequence", filter=is_platforms, default=0),
+        tenants=Sum("last_sequence", filter=~is_platforms, default=0),
+    )
+    return found["platform"], found["tenants"]
+
+
 def by_actor(events: QuerySet[AuditEvent], actor_id: UUID) -> QuerySet[AuditEvent]:
     """Narrow events to those of somebody, in their own name or behind another one's."""
     return events.filter(Q(actor_id=actor_id) | Q(act=actor_id))
@@ -39,8 +52,12 @@ def events_of_request(request_id: str, *, since: datetime) -> QuerySet[AuditEven
 
 
 def in_chunks(events: QuerySet[AuditEvent]) -> Iterator[AuditEvent]:
-    """Yield events, a bounded number of which are in memory at once."""
-    return events.iterator(chunk_size=_AT_ONCE)
+    """Yield events, a bounded number of which are in memory at once.
+
+    In a transaction: a cursor on the server outlives none behind a pooler that pools transactions.
+    """
+    with transaction.atomic(savepoint=False):
+        yield from events.iterator(chunk_size=_AT_ONCE)
 
 
 def chain_ids() -> list[UUID]:

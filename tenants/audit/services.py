@@ -62,6 +62,7 @@ def record(
         action=action,
         actor_kind=who.kind,
         actor_id=who.id,
+        actor_name=who.name,
         act=who.act,
         session_id=who.session_id,
         address=who.address,
@@ -69,6 +70,16 @@ def record(
         targets=[asdict(target) for target in targets],
         changes={name: list(values) for name, values in (changes or {}).items()},
     )
+
+
+@transaction.atomic
+def note_export(*, tenant_id: UUID | None, query: str) -> None:
+    """Note in a trail that somebody takes it away.
+
+    Args:
+        query: which part of it: the query string that was asked with.
+    """
+    record(action="audit_trail.exported", tenant_id=tenant_id, changes={"query": [None, query]})
 
 
 @transaction.atomic

@@ -39,10 +39,12 @@ class Guard:
     Attributes:
         columns: name to SQL expression; it may use ``tenant`` and the aliases of `joins`.
         joins: SQL that follows ``FROM registry_tenant tenant``. It must not multiply rows.
+        read_only: the transaction that enters writes nothing; see ``_READ_ONLY``.
     """
 
     columns: Mapping[str, sql.Composable]
     joins: sql.Composable
+    read_only: bool = False
 
 
 UNGUARDED = Guard({}, sql.SQL(""))
@@ -57,6 +59,9 @@ _BECOME_TENANT = (
     sql.SQL("set_config('role', tenant.schema_name, true)"),
     sql.SQL("to_regnamespace(quote_ident(tenant.schema_name)) IS NOT NULL"),  # a path may lead nowhere without an error
 )
+# Postgres refuses writes with SQLSTATE 25006, and to take this back once a transaction has asked for anything, as this
+# statement does.
+_READ_ONLY = sql.SQL("set_config('transaction_read_only', 'on', true)")
 _REF_COLUMNS = 4
 
 
@@ -83,7 +88,8 @@ def enter(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Iterator[Entry]:
     connection = _connection()
     if connection.in_tenant or connection.alias == OWNER:
         raise AlreadyInTenant("One context is one tenant: leave the other one first.")
-    statement = _compose(tenant_id, guard, *_BECOME_TENANT)
+    read_only = (_READ_ONLY,) if guard.read_only else ()
+    statement = _compose(tenant_id, guard, *read_only, *_BECOME_TENANT)
     nested = connection.in_atomic_block
     with nullcontext() if nested else connection.opening(statement), transaction.atomic():
         row = _fetch(connection, statement) if nested else connection.take_opening_row()

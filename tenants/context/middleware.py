@@ -8,10 +8,11 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
-from tenants.context.entry import UNGUARDED, Entry, Guard, as_person, enter
+from tenants.context.entry import UNGUARDED, Entry, Guard, TenantRef, as_person, enter
 
 _ATTRIBUTE = "_tenant_context"
 _IS_INSIDE = "_is_inside"
+_ENTERED = "_entered_tenant"
 
 
 class TenantContextMiddleware:
@@ -50,8 +51,14 @@ def enter_for_request(request: HttpRequest, tenant_id: UUID, *, guard: Guard = U
     """
     stack: ExitStack = getattr(request, _ATTRIBUTE)
     entry = stack.enter_context(enter(tenant_id, guard=guard))
+    setattr(request, _ENTERED, entry.tenant)
     setattr(request, _IS_INSIDE, True)
     return entry
+
+
+def entered_tenant(request: HttpRequest) -> TenantRef | None:
+    """Return the tenant that `request` has entered, also after it was left again; None if it has entered none."""
+    return getattr(request, _ENTERED, None)
 
 
 def be_person_for_request(request: HttpRequest, person_id: UUID) -> None:

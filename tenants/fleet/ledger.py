@@ -13,6 +13,7 @@ from tenants.context.ownership import as_owner
 from tenants.fleet.models import FleetEntry, FleetRun
 from tenants.fleet.plans import Plan
 from tenants.fleet.starting_points import Member
+from tenants.registry.models import Tenant
 from tenants.wall.roles import OWNER
 
 _ENTER = sql.SQL(
@@ -33,8 +34,10 @@ class Job:
     plan: Plan
 
 
-def begin(target: str, tenants: int) -> UUID:
-    """Open a run for so many tenants, or take up the one to the same target that was killed."""
+def begin(target: str, tenants: int) -> tuple[UUID, int]:
+    """Open a run for so many tenants, or take up the one to the same target that was killed or paused. Returns its id,
+    and how many tenants it is about.
+    """
     with as_owner():
         run = FleetRun.objects.filter(state=FleetRun.State.RUNNING).first()
         if run is not None and run.target != target:
@@ -42,7 +45,10 @@ def begin(target: str, tenants: int) -> UUID:
             run = None
         if run is None:
             run = FleetRun.objects.create(target=target, tenants=tenants)
-    return run.pk
+        elif run.tenants < tenants:  # there are new ones behind, or this run is about more
+            FleetRun.objects.filter(pk=run.pk).update(tenants=tenants)
+            run.tenants = tenants
+    return run.pk, run.tenants
 
 
 def close(run_id: UUID, state: FleetRun.State) -> None:
@@ -83,6 +89,14 @@ def enter(run_id: UUID, job: Job, state: FleetEntry.State, *, attempt: int, erro
     """Write how a tenant fared whose transaction is over."""
     with connections[OWNER].cursor() as cursor:
         cursor.execute(entry(run_id, job, state, attempt=attempt, error=error))
+
+
+def failed_schemas() -> list[str]:
+    """Return the schemas of the tenants whose last entry is a failure."""
+    with as_owner():
+        return list(
+            Tenant.objects.filter(pk__in=last_failures().keys()).order_by("slug").values_list("schema_name", flat=True)
+        )
 
 
 def last_failures() -> Mapping[UUID, str]:

@@ -33,7 +33,14 @@ _FIRST_PAUSE = 0.2  # seconds before the second attempt; each further one waits 
 Progress = Callable[[str, int], None]  # what is going on, and how many more tenants are through
 
 
+Found = Callable[[int, int], None]
+
+
 def _tell_nobody(what: str, more: int) -> None:
+    pass
+
+
+def _expect_nothing(done: int, total: int) -> None:
     pass
 
 
@@ -80,8 +87,12 @@ def plan(wish: Wish) -> Report:
         return _look(wish)[0]
 
 
-def run(wish: Wish, *, progress: Progress = _tell_nobody) -> Report:
+def run(wish: Wish, *, progress: Progress = _tell_nobody, found: Found = _expect_nothing) -> Report:
     """Migrate every tenant that is behind, or those that were asked for, and compare them with the template.
+
+    Args:
+        found: is told, before the first tenant, how many are through and how many there are; where a run is taken up,
+            with those of before.
 
     Raises:
         AnotherRun: one is at work, and nobody wants to wait.
@@ -91,7 +102,8 @@ def run(wish: Wish, *, progress: Progress = _tell_nobody) -> Report:
         progress("Looking", 0)
         report, jobs = _look(wish)
         if jobs:
-            report.run_id = ledger.begin(report.target, len(jobs))
+            report.run_id, tenants = ledger.begin(report.target, len(jobs))
+            found(tenants - len(jobs), tenants)
             _in_stages(report, report.run_id, jobs, wish, progress)
             if report.waiting:
                 state = FleetRun.State.STOPPED
@@ -140,7 +152,7 @@ def _in_rounds(report: Report, run_id: UUID, jobs: list[Job], parallel: int, pro
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
             pause *= 2
         again: list[Job] = []
-        for job, error in _in_parallel(jobs, run_id, attempt, parallel):
+        for job, error in _in_parallel(jobs, run_id, attempt, parallel, waiting=lambda: progress(0)):
             if error is not None and is_retryable(error) and attempt < settings.FLEET_ATTEMPTS:
                 again.append(job)
                 continue
@@ -152,8 +164,12 @@ def _in_rounds(report: Report, run_id: UUID, jobs: list[Job], parallel: int, pro
         jobs = again
 
 
-def _in_parallel(jobs: list[Job], run_id: UUID, attempt: int, parallel: int) -> Iterator[tuple[Job, Exception | None]]:
-    """Give each job with what stopped it, as they end."""
+def _in_parallel(
+    jobs: list[Job], run_id: UUID, attempt: int, parallel: int, *, waiting: Callable[[], None]
+) -> Iterator[tuple[Job, Exception | None]]:
+    """Give each job with what stopped it, as they end. While none does, `waiting` is called again and again; when it
+    raises, those that have begun are finished, and no other begins.
+    """
     queue, stop = deque(jobs), Event()
     ended: deque[tuple[Job, Exception | None]] = deque()
 
@@ -179,6 +195,7 @@ def _in_parallel(jobs: list[Job], run_id: UUID, attempt: int, parallel: int) -> 
                 if ended:
                     yield ended.popleft()
                 else:
+                    waiting()
                     time.sleep(0.005)
         finally:
             stop.set()

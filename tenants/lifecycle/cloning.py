@@ -15,7 +15,7 @@ from tenants.lifecycle.rows import Ids
 from tenants.lifecycle.structure import build, migrate_forward, structure_of
 from tenants.registry import names
 from tenants.registry import services as registry
-from tenants.registry.models import TENANT_SETTINGS, Tenant
+from tenants.registry.models import TENANT_LIMITS, TENANT_SETTINGS, Tenant
 
 _ATTEMPTS = 5
 
@@ -69,7 +69,8 @@ def _copy(source: Tenant, slug: str, name: str, *, with_data: bool, with_members
         with tables.without_triggers(tenant.schema_name):
             tables.replace_ids(tenant.schema_name, ids.all())
         migrate_forward(tenant.schema_name)
-    own = {setting: getattr(source, setting) for setting in TENANT_SETTINGS if setting != "name"}
+    kept = ["support_policy", *TENANT_LIMITS, *TENANT_SETTINGS]
+    own = {setting: getattr(source, setting) for setting in kept if setting != "name"}
     Tenant.objects.filter(pk=tenant.pk).update(**own)
     tenant.refresh_from_db()
     return tenant

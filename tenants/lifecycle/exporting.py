@@ -28,7 +28,7 @@ from tenants.lifecycle.errors import NotExportable
 from tenants.lifecycle.export_file import Writer, as_lines
 from tenants.lifecycle.progress import Progress, no_progress
 from tenants.lifecycle.structure import structure_of
-from tenants.registry.models import TENANT_SETTINGS, Tenant, TenantStatus
+from tenants.registry.models import TENANT_LIMITS, TENANT_SETTINGS, Tenant, TenantStatus
 from tenants.wall.roles import OWNER
 
 SCHEMA, PEOPLE, TRAIL = "schema.sql", "people.jsonl", "trail.jsonl"
@@ -165,7 +165,7 @@ def server_version() -> int:
 
 
 def _described(tenant: Tenant) -> dict[str, Any]:
-    names = ["id", "slug", "schema_name", "status", "created_by", *TENANT_SETTINGS]
+    names = ["id", "slug", "schema_name", "status", "created_by", "support_policy", *TENANT_LIMITS, *TENANT_SETTINGS]
     plain = {name: getattr(tenant, name) for name in names}
     ids = {name: plain[name] and str(plain[name]) for name in ("id", "created_by")}
     return plain | ids | {"created_at": tenant.created_at.isoformat()}

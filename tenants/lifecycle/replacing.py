@@ -88,6 +88,12 @@ def confirm_restore(*, tenant_id: UUID, progress: Progress = no_progress) -> Non
     drop_former(tenant_id=tenant_id, progress=progress)
 
 
+def has_former_data(*, tenant_id: UUID, is_whole: bool) -> bool:
+    """Tell whether data from before a restore in place is kept: such as can be brought back, or whatever is left."""
+    kept = FormerSchema.objects.filter(tenant_id=tenant_id)
+    return (kept.filter(is_dropping=False) if is_whole else kept).exists()
+
+
 def drop_former(*, tenant_id: UUID, progress: Progress = no_progress) -> None:
     """Drop a tenant's former schema in steps, if it has one."""
     with as_owner():

@@ -37,7 +37,7 @@ from tenants.lifecycle.structure import Structure, build, migrate_forward
 from tenants.lifecycle.tables import SequenceState, Table
 from tenants.registry import names
 from tenants.registry.errors import SlugTaken
-from tenants.registry.models import TENANT_SETTINGS, Domain, Tenant, TenantStatus
+from tenants.registry.models import TENANT_LIMITS, TENANT_SETTINGS, Domain, Tenant, TenantStatus
 from tenants.registry.signals import hosts_changed
 from tenants.wall.roles import OWNER
 
@@ -143,6 +143,8 @@ def _fill(reader: Reader, schema_name: str, progress: Progress) -> None:
 def _register(described: dict[str, Any], slug: str | None, name: str | None, schema_name: str, ids: Ids) -> Tenant:
     """Write the registry row; the first event of its trail is the restored one's."""
     own = {setting: described[setting] for setting in TENANT_SETTINGS}
+    later = ("support_policy", *TENANT_LIMITS)  # what files of earlier versions do not have
+    own |= {setting: described[setting] for setting in later if setting in described}
     creator = described["created_by"]
     tenant = Tenant(
         pk=ids.tenant[1],

@@ -1,5 +1,7 @@
 """``/api/v1/tenant``: the tenant one is in."""
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,6 +14,7 @@ from permissions.serializers import StrictModelSerializer
 from tenants.registry import selectors, services
 from tenants.registry.branding import validate_branding
 from tenants.registry.models import TENANT_SETTINGS, Tenant
+from tenants.registry.plans import Limits, limits_of, name_of
 
 
 @extend_schema_field(
@@ -30,8 +33,21 @@ class BrandingField(serializers.JSONField):
     """How a tenant looks to its members."""
 
 
+class LimitsSerializer(serializers.Serializer[Limits]):
+    """What a tenant may use; null is no limit."""
+
+    seats = serializers.IntegerField(allow_null=True, help_text="Active members.")
+    requests_per_minute = serializers.IntegerField(
+        allow_null=True, help_text="Of all members and machine clients together."
+    )
+    clients = serializers.IntegerField(allow_null=True, help_text="Machine clients.")
+
+
 class TenantSerializer(StrictModelSerializer):
     """A tenant as its own members see it."""
+
+    plan = serializers.SerializerMethodField(help_text="What the tenant's plan is called; the platform sets it.")
+    limits = serializers.SerializerMethodField()
 
     domains = serializers.SerializerMethodField(help_text="Host names that lead to this tenant, the primary one first.")
     branding = BrandingField(
@@ -42,8 +58,15 @@ class TenantSerializer(StrictModelSerializer):
 
     class Meta:
         model = Tenant
-        fields = ["id", "slug", "status", "domains", "created_at", *TENANT_SETTINGS]
+        fields = ["id", "slug", "status", "plan", "limits", "domains", "created_at", *TENANT_SETTINGS]
         read_only_fields = ["id", "slug", "status", "created_at"]
+
+    def get_plan(self, tenant: Tenant) -> str:
+        return name_of(tenant.plan)
+
+    @extend_schema_field(LimitsSerializer)
+    def get_limits(self, tenant: Tenant) -> Any:
+        return LimitsSerializer(limits_of(tenant)).data
 
     def get_domains(self, tenant: Tenant) -> list[str]:
         return [domain.domain for domain in sorted(tenant.domains.all(), key=lambda row: not row.is_primary)]

@@ -26,6 +26,22 @@ class WrongState(APIException):
         super().__init__(f"This tenant is {present}: it cannot become {wanted}.")
 
 
+class HostTaken(APIException):
+    """409: the host leads to a tenant already, to this one or another."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "host_taken"
+    default_detail = "This host leads to a tenant already."
+
+
+class PrimaryHost(APIException):
+    """409: the host that comes with a tenant's slug stays as long as the slug does."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "primary_host"
+    default_detail = "This host comes with the tenant's slug: it goes when the slug changes."
+
+
 class SlugTaken(APIException):
     """409: another tenant has this slug, or a host that it would get."""
 

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django_tenants.models import DomainMixin, TenantMixin
 
-from tenants.registry import names
+from tenants.registry import names, plans
 from tenants.registry.branding import validate_branding
 from tenants.registry.locales import LOCALE_LENGTH, TIME_ZONE_LENGTH, validate_locale, validate_time_zone
 from tenants.wall.openings import THIS_TENANT, opened
@@ -26,20 +26,38 @@ class TenantStatus(models.TextChoices):
     FAILED = "failed"
 
 
+class SupportPolicy(models.TextChoices):
+    """What platform staff may do inside the tenant, and whether they have to ask."""
+
+    NEVER = "never"
+    ASK = "ask"  # an owner approves each time
+    READ = "read"  # they read without asking, and ask to write
+    WRITE = "write"
+
+
 TENANT_SETTINGS = ["name", "locale", "time_zone", "branding", "shows_addresses"]  # what its admins change
+TENANT_LIMITS = ["plan", "seat_limit", "request_limit", "client_limit"]  # what the platform's staff change
 TENANT_COLUMNS = [
     "id", "slug", "schema_name", "status", "created_by", "created_at", "updated_at", "archived_at", "delete_at",
-    *TENANT_SETTINGS,
+    "support_policy",
+    *TENANT_LIMITS, *TENANT_SETTINGS,
 ]  # fmt: skip
 
 
-@opened(rows="schema_name = current_user", select=TENANT_COLUMNS, update=[*TENANT_SETTINGS, "updated_at"])
+@opened(
+    rows="schema_name = current_user",
+    select=TENANT_COLUMNS,
+    update=[*TENANT_SETTINGS, "support_policy", "updated_at"],
+)
 class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
     """A customer: one schema, found by a slug that may change, by a schema name that never does.
 
     Attributes:
         branding: how the tenant looks to its members; see ``branding.validate_branding``.
         shows_addresses: every member sees the others' e-mail addresses, whatever their role.
+        support_policy: what its owners let platform staff do inside.
+        plan: see ``plans``; empty for the default one.
+        seat_limit, request_limit, client_limit: where it has other limits than its plan.
         created_by: the person who created it for themselves; null when the platform's staff did.
         archived_at: when it was archived; null unless it is.
         delete_at: when it is going to be deleted; null unless that was decided.
@@ -58,6 +76,11 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
     time_zone = models.CharField(max_length=TIME_ZONE_LENGTH, default="UTC", validators=[validate_time_zone])
     branding = models.JSONField(default=dict, blank=True, validators=[validate_branding])
     shows_addresses = models.BooleanField(default=False)
+    support_policy = models.CharField(max_length=8, choices=SupportPolicy, default=SupportPolicy.READ)
+    plan = models.CharField(max_length=plans.PLAN_LENGTH, default="", blank=True)
+    seat_limit = models.PositiveIntegerField(null=True, blank=True)
+    request_limit = models.PositiveIntegerField(null=True, blank=True)
+    client_limit = models.PositiveIntegerField(null=True, blank=True)
     created_by = models.UUIDField(null=True, editable=False, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -97,7 +120,7 @@ class Domain(DomainMixin):  # type: ignore[misc]  # django-tenants has no types
 
     def clean(self) -> None:
         """Refuse a host of the platform's own: requests for it never get as far as a tenant."""
-        if self.domain in settings.API_HOSTS:
+        if self.domain in {*settings.API_HOSTS, settings.OPERATOR_HOST}:
             raise ValidationError(
                 {"domain": ValidationError("This host is the platform's own.", code="reserved_domain")}
             )

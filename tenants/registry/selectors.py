@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
-from tenants.registry.models import Tenant
+from tenants.registry.models import SupportPolicy, Tenant
 
 
 def tenants() -> QuerySet[Tenant]:
@@ -31,6 +31,12 @@ def tenant_by_slug(slug: str) -> Tenant | None:
     return _all().filter(slug=slug).first()
 
 
+def number_by_status() -> dict[str, int]:
+    """Return how many tenants have which status."""
+    rows = Tenant.objects.values_list("status").annotate(number=Count("pk")).order_by()
+    return dict(rows)
+
+
 def created_by(user_id: UUID) -> QuerySet[Tenant]:
     """Return the tenants that a person created for themselves."""
     return _all().filter(created_by=user_id)
@@ -39,6 +45,11 @@ def created_by(user_id: UUID) -> QuerySet[Tenant]:
 def shows_addresses(tenant_id: UUID) -> bool:
     """Tell whether a tenant lets every member see the others' addresses."""
     return bool(_all().values_list("shows_addresses", flat=True).get(pk=tenant_id))
+
+
+def support_policy(tenant_id: UUID) -> SupportPolicy:
+    """Return what a tenant's owners let platform staff do inside."""
+    return SupportPolicy(_all().values_list("support_policy", flat=True).get(pk=tenant_id))
 
 
 def _all() -> QuerySet[Tenant]:

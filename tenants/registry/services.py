@@ -1,10 +1,12 @@
 """Changing the registry: every function is one transaction."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 from psycopg.errors import UniqueViolation
@@ -12,8 +14,17 @@ from psycopg.errors import UniqueViolation
 from tenants.audit.services import Target, record
 from tenants.registry import states
 from tenants.registry.errors import SlugTaken
-from tenants.registry.models import TENANT_COLUMNS, TENANT_SETTINGS, Domain, Tenant, TenantStatus
+from tenants.registry.models import (
+    TENANT_COLUMNS,
+    TENANT_LIMITS,
+    TENANT_SETTINGS,
+    Domain,
+    SupportPolicy,
+    Tenant,
+    TenantStatus,
+)
 from tenants.registry.names import validate_slug
+from tenants.registry.plans import Limits, limits_of
 from tenants.registry.signals import hosts_changed
 
 
@@ -53,7 +64,7 @@ def register_tenant(
                 raise SlugTaken from error
             raise
         transaction.on_commit(partial(hosts_changed.send, sender=Tenant), using=alias)
-        record(action="tenant.created", tenant_id=tenant.pk, targets=[_target(tenant)], person=created_by)
+        record(action="tenant.created", tenant_id=tenant.pk, targets=[target_of(tenant)], person=created_by)
     return tenant
 
 
@@ -72,18 +83,58 @@ def change_settings(*, tenant_id: UUID, changes: dict[str, Any]) -> Tenant:
     changed = {name: [before[name], getattr(tenant, name)] for name in before if getattr(tenant, name) != before[name]}
     if changed:
         tenant.save(update_fields=[*changed, "updated_at"])
-        record(action="tenant.changed", tenant_id=tenant_id, targets=[_target(tenant)], changes=changed)
+        record(action="tenant.changed", tenant_id=tenant_id, targets=[target_of(tenant)], changes=changed)
     return tenant
 
 
-def hold_tenant(*, tenant_id: UUID) -> None:
+@transaction.atomic
+def set_support_policy(*, tenant_id: UUID, policy: SupportPolicy) -> None:
+    """Say what platform staff may do inside a tenant; saying it twice changes nothing. What is under way there is the
+    business of ``operators.support``.
+    """
+    tenant: Tenant = Tenant.objects.select_for_update(no_key=True).only("name", "support_policy").get(pk=tenant_id)
+    before, tenant.support_policy = tenant.support_policy, policy
+    if before != policy:
+        tenant.save(update_fields=["support_policy", "updated_at"])
+        changes = {"policy": [str(before), str(policy)]}
+        record(
+            action="tenant.support_policy_changed", tenant_id=tenant_id, targets=[target_of(tenant)], changes=changes
+        )
+
+
+def hold_tenant(*, tenant_id: UUID) -> Limits:
     """Keep a tenant's row from whoever else would hold it, until the transaction ends: what looks at several things of
-    a tenant takes turns, and asks for this first of all.
+    a tenant takes turns, and asks for this first of all. Returns its limits, so that what is counted against one is
+    exact.
 
     Raises:
         Tenant.DoesNotExist: there is no such tenant.
     """
-    Tenant.objects.select_for_update(no_key=True).only("id").get(pk=tenant_id)
+    return limits_of(Tenant.objects.select_for_update(no_key=True).only("id", *TENANT_LIMITS).get(pk=tenant_id))
+
+
+@transaction.atomic
+def set_limits(*, tenant_id: UUID, changes: Mapping[str, Any]) -> Tenant:
+    """Give a tenant another plan, or limits of its own. Nobody is removed where it uses more than it may from now on.
+
+    Args:
+        changes: any of ``TENANT_LIMITS``.
+
+    Raises:
+        Tenant.DoesNotExist: there is no such tenant.
+        ValidationError: there is no such plan.
+    """
+    if changes.get("plan", "") not in {"", *settings.PLANS}:
+        raise ValidationError({"plan": ValidationError("There is no such plan.", code="unknown_plan")})
+    tenant: Tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
+    before = {name: getattr(tenant, name) for name in changes}
+    changed = {name: [before[name], value] for name, value in changes.items() if before[name] != value}
+    if changed:
+        for name, (_, value) in changed.items():
+            setattr(tenant, name, value)
+        tenant.save(update_fields=[*changed, "updated_at"])
+        record(action="tenant.limits_changed", tenant_id=tenant_id, targets=[target_of(tenant)], changes=changed)
+    return tenant
 
 
 @transaction.atomic
@@ -106,9 +157,10 @@ def set_tenant_status(*, tenant_id: UUID, status: TenantStatus) -> Tenant:
             tenant.archived_at = timezone.now()
         tenant.save(update_fields=["status", "archived_at", "delete_at", "updated_at"])
         changes = {"status": [str(before), str(status)]}
-        record(action=action, tenant_id=tenant_id, targets=[_target(tenant)], changes=changes)
+        record(action=action, tenant_id=tenant_id, targets=[target_of(tenant)], changes=changes)
     return tenant
 
 
-def _target(tenant: Tenant) -> Target:
+def target_of(tenant: Tenant) -> Target:
+    """Return a tenant as the audit trail names it."""
     return Target("tenant", tenant.pk, tenant.name)

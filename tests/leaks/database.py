@@ -1,20 +1,24 @@
 """``python -m tests.leaks.database <folder>``: a Postgres server that restarts when told to, in a process of its own.
 
 A process that runs client threads must not fork, and the database's process ends with the thread that started it: so
-somebody else starts it. Each line on standard input is a restart, and says for how many seconds the server stays away;
-the end of it, which comes with the death of whoever holds the other end, is the end.
+somebody else starts it. Each line on standard input is a restart, and says how the server is stopped and for how many
+seconds it stays away; the end of it, which comes with the death of whoever holds the other end, is the end.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from config.embedded_postgres import EmbeddedPostgres
 from tests.leaks.environment import ROOT, environment
+
+Mode = Literal["fast", "immediate"]
 
 
 class Database:
@@ -28,10 +32,14 @@ class Database:
         self._process = process
         self.url, self.app_url = self._read()
 
-    def restart(self, *, away: float = 0.0) -> None:
-        """Stop the server, start it again after `away` seconds, and return when it answers."""
+    def restart(self, *, away: float = 0.0, mode: Mode = "fast") -> None:
+        """Stop the server, start it again after `away` seconds, and return when it answers.
+
+        Args:
+            mode: as of ``pg_ctl stop``; `immediate` is a crash, after which it recovers from its log.
+        """
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{away}\n")
+        self._process.stdin.write(f"{mode} {away}\n")
         self._process.stdin.flush()
         assert self._read() == (self.url, self.app_url), "the database has come back elsewhere"
 
@@ -68,7 +76,12 @@ def main() -> None:
     server = EmbeddedPostgres(Path(sys.argv[1]))
     with server:
         _tell(server)
-        for away in sys.stdin:
+        for line in sys.stdin:
+            mode, away = line.split()
+            if mode == "immediate":
+                assert server._process is not None
+                server._process.send_signal(signal.SIGQUIT)
+                server._process.wait()
             server.stop()
             time.sleep(float(away))
             server.start()

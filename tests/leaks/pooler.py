@@ -1,4 +1,6 @@
-"""PgBouncer in transaction mode, between the server and the database: where leaks of sessions come to light."""
+"""PgBouncer in transaction mode, between the server and the database: where leaks of sessions come to light. It is
+configured as in ``docker/``.
+"""
 
 import os
 import pwd
@@ -14,27 +16,11 @@ from urllib.parse import urlsplit
 import psycopg
 
 from config.processes import die_with_parent
+from tests.leaks.environment import ROOT
 from tests.running_demo import free_port
 
 _START_SECONDS = 10
-# Fewer server connections than the app has threads, so that they are shared all the time. A server connection that
-# failed is tried again soon, or the pooler itself would keep the app away from a database that is back.
-_CONFIG = """
-[databases]
-{database} = host={host} port={server_port} dbname={database}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {folder}/users.txt
-pool_mode = transaction
-default_pool_size = 6
-max_client_conn = 200
-server_login_retry = 0.2
-query_wait_timeout = 5
-logfile = {folder}/log
-"""
+_CONFIG = ROOT / "docker" / "pgbouncer" / "pgbouncer.ini"
 
 
 def is_installed() -> bool:
@@ -48,11 +34,8 @@ def pooled(url: str, folder: Path) -> Iterator[str]:
     home = folder / "pgbouncer"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(mode=0o700)
-    (home / "users.txt").write_text(f'"{parts.username}" "{parts.password}"\n')
-    config = _CONFIG.format(
-        database=parts.path[1:], host=parts.hostname, server_port=parts.port, port=port, folder=home
-    )
-    (home / "pgbouncer.ini").write_text(config)
+    (home / "pgbouncer_users").write_text(f'"{parts.username}" "{parts.password}"\n')
+    (home / "pgbouncer.ini").write_text(_config(url, port, home))
     process = subprocess.Popen(
         ["pgbouncer", "-q", str(home / "pgbouncer.ini")],
         stderr=subprocess.DEVNULL,  # the same as in its log
@@ -66,6 +49,26 @@ def pooled(url: str, folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _config(url: str, port: int, home: Path) -> str:
+    """Return the deployment's configuration for a server elsewhere. It has fewer server connections than the app has
+    threads, so that they are shared all the time.
+    """
+    parts, config = urlsplit(url), _CONFIG.read_text()
+    for there, here in (
+        (
+            "tenantry = host=postgres port=5432 dbname=tenantry",
+            f"{parts.path[1:]} = host={parts.hostname} port={parts.port} dbname={parts.path[1:]}",
+        ),
+        ("listen_addr = 0.0.0.0", "listen_addr = 127.0.0.1"),
+        ("listen_port = 6432", f"listen_port = {port}"),
+        ("auth_file = /run/secrets/", f"auth_file = {home}/"),
+        ("default_pool_size = 20", "default_pool_size = 6"),
+    ):
+        assert config.count(there) == 1, f"the deployment's configuration has no {there!r}"
+        config = config.replace(there, here)
+    return f"{config}logfile = {home}/log\n"
 
 
 def _identity(home: Path) -> dict[str, Any]:

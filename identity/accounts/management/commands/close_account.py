@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from rest_framework.exceptions import APIException
 
 from identity.accounts import selectors, services
 
@@ -19,5 +20,8 @@ class Command(BaseCommand):
         user = selectors.user_by_email(options["email"])
         if user is None:
             raise CommandError("No account has this address.")
-        services.set_active(user_id=user.pk, is_active=options["reopen"])
+        try:
+            services.set_active(user_id=user.pk, is_active=options["reopen"])
+        except APIException as error:  # somebody above has to keep it
+            raise CommandError(str(error.detail)) from None
         self.stdout.write(f"Account {user.pk} is {'open' if options['reopen'] else 'closed'}.")

@@ -22,7 +22,8 @@ from identity.mail.services import prune_failed
 from identity.sessions.services import prune_families, prune_sessions
 from jobs.exports import prune_files
 from jobs.services import prune_jobs
-from tenants.audit.services import prune_events
+from operators.support import prune_accesses
+from tenants.audit.services import prune_events, record
 from tenants.context.ownership import as_owner, knows_owner
 
 
@@ -49,6 +50,8 @@ class Command(BaseCommand):
             "domains": partial(prune_claims, keep=keep, limit=batch),
             "jobs": partial(prune_jobs, keep=keep, limit=batch),
         }
+        if settings.AUDIT_RETENTION:  # staff's looks into tenants are part of what is audited
+            steps["support accesses"] = partial(prune_accesses, keep=settings.AUDIT_RETENTION, limit=batch)
         if settings.AUDIT_RETENTION and knows_owner():  # nobody else deletes from the audit trail
             steps["audit events"] = partial(_prune_events, limit=batch)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -64,6 +67,10 @@ class Command(BaseCommand):
                 progress.update(task, total=max(deleted[name], 1), completed=max(deleted[name], 1))
         deleted["keys"] = prune_keys(keep=keep)
         deleted["exports"] = prune_files()
+        if deleted.get("audit events"):
+            with as_owner():
+                changes = {"events": [None, deleted["audit events"]]}
+                record(action="audit_trail.pruned", tenant_id=None, changes=changes)
         if options["json"]:
             self.stdout.write(json.dumps(deleted))
         else:

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
+from tenants.audit.services import record
+from tenants.context.ownership import as_owner
 from tenants.fleet import reports, runner, status
 from tenants.fleet.errors import AnotherRun
 from tenants.registry import selectors
@@ -64,6 +66,8 @@ class Command(BaseCommand):
                 report = runner.run(wish, progress=progress)
         except AnotherRun as error:
             raise CommandError(str(error), returncode=TRY_AGAIN_LATER) from None
+        if report.migrated or report.failures:
+            _record(report)
         self._print(options, report)
         reports.refuse_failures(report)
 
@@ -87,6 +91,17 @@ class Command(BaseCommand):
                 lacks, has = status.differences(state.schema_name)
                 lines = [*(f"  - {line}" for line in lacks), *(f"  + {line}" for line in has)]
                 self.stdout.write("\n".join([f"{state.slug} lacks (-) and has (+):", *lines]))
+
+
+def _record(report: runner.Report) -> None:
+    """Note in the platform's trail that somebody migrated tenants by command; of a job, its request says so."""
+    changes: dict[str, list[Any]] = {
+        "target": [None, report.target],
+        "migrated": [None, len(report.migrated)],
+        "failed": [None, [member.slug for member in report.failures]],
+    }
+    with as_owner():
+        record(action="fleet.migrated", tenant_id=None, changes=changes)
 
 
 def _schema_name(slug: str) -> str:
