@@ -37,7 +37,8 @@ def memberships_of(user_id: UUID) -> QuerySet[Membership]:
 
 def membership(*, user_id: UUID, tenant_id: UUID) -> Membership | None:
     """Return a person's active membership of one tenant, whatever the tenant's own status."""
-    return memberships_of(user_id).filter(tenant_id=tenant_id, status=MembershipStatus.ACTIVE).first()
+    own = memberships_of(user_id).filter(tenant_id=tenant_id, status=MembershipStatus.ACTIVE)
+    return own.order_by().first()  # there is one at most
 
 
 def membership_by_slug(*, user_id: UUID, slug: str) -> Membership | None:

@@ -15,6 +15,7 @@ from identity.tokens.claims import Claims
 from identity.tokens.errors import InvalidToken
 from identity.tokens.liveness import Enter
 from identity.tokens.tokens import AccessToken, TenantAccessToken
+from identity.tokens.verified import Verified, verify
 from permissions import policy
 from permissions.principals import Kind, Principal
 from tenants.context.entry import Entry, Guard, look
@@ -71,7 +72,7 @@ class BearerBackend(BaseBackend):
         """Return whose token it is, without entering anything. Raises as ``admit``."""
         return self._identify(request, raw, _look)
 
-    def check(self, token: AccessToken, enter: Enter) -> Kind:
+    def check(self, token: Verified, enter: Enter) -> Kind:
         """Refuse a token whose claims are no longer true, and return the kind of caller they make.
 
         Which claims are there says which kind it is, and a claim that the kind does not have is refused. What each kind
@@ -91,14 +92,14 @@ class BearerBackend(BaseBackend):
             liveness.check_member(claims, claims.sign_in, kid, enter)
         return kind
 
-    def read(self, raw: str) -> AccessToken:
+    def read(self, raw: str) -> Verified:
         """Return a token that we issued for this API and that has not expired; whether it is still true is not asked.
 
         Raises:
             InvalidToken: it is no such token.
         """
         try:
-            return self.token_class(raw)  # type: ignore[arg-type]  # simplejwt takes the text, and says Token
+            return verify(self.token_class, raw)
         except TokenError as error:
             raise InvalidToken from error
 

@@ -5,6 +5,8 @@ over, at the version that the token was made under, and the key that signed it w
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 from uuid import UUID
 
 from django.apps import apps
@@ -25,6 +27,8 @@ from permissions import scopes
 from tenants.context.entry import Entry, Guard
 from tenants.context.errors import NoSuchTenant
 from tenants.registry import states
+
+REMEMBERED = 2048  # tokens: what is kept of each is some kilobytes
 
 Enter = Callable[[UUID, Guard], Entry]
 
@@ -57,11 +61,7 @@ def check_member(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> Non
         InvalidToken: the tenant, the membership, the session or the account is gone, or the rights have changed.
         TenantSuspended: all is well but for the tenant itself.
     """
-    condition = _MEMBER.format(
-        active=sql.Literal(MembershipStatus.ACTIVE.value), version=sql.Literal(claims.ver), signed_in=_SIGNED_IN
-    )
-    joins = _MEMBER_JOINS.format(members=_table(Membership), person_id=sql.Literal(claims.sub))
-    _check(claims, condition, joins + _session_joins(claims, sign_in, Api.TENANT), kid, enter)
+    _check(claims, _of_member(claims, sign_in, kid), enter)
 
 
 def check_client(claims: Claims, kid: str, enter: Enter) -> None:
@@ -71,9 +71,7 @@ def check_client(claims: Claims, kid: str, enter: Enter) -> None:
         InvalidToken: the tenant or the client is gone, switched off or expired, or has other rights now.
         TenantSuspended: all is well but for the tenant itself.
     """
-    condition = _CLIENT.format(version=sql.Literal(claims.ver))
-    joins = _CLIENT_JOINS.format(clients=_table(Client), client_id=sql.Literal(claims.sub))
-    _check(claims, condition, joins, kid, enter)
+    _check(claims, _of_client(claims, kid), enter)
 
 
 def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> None:
@@ -85,11 +83,7 @@ def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> No
             something else.
         TenantSuspended: all is well but for the tenant itself.
     """
-    condition = _SUPPORT.format(version=sql.Literal(claims.ver), signed_in=_SIGNED_IN)
-    staff = _table(apps.get_model(settings.STAFF_MODEL))
-    joins = _SUPPORT_JOINS.format(staff=staff, person_id=sql.Literal(claims.sub))
-    read_only = all(map(scopes.is_reading, claims.scope))
-    _check(claims, condition, joins + _session_joins(claims, sign_in, Api.SUPPORT), kid, enter, read_only=read_only)
+    _check(claims, _of_support(claims, sign_in, kid), enter)
 
 
 def check_session(claims: Claims, sign_in: SignIn, kid: str, api: Api) -> None:
@@ -104,27 +98,49 @@ def check_session(claims: Claims, sign_in: SignIn, kid: str, api: Api) -> None:
         raise InvalidToken
 
 
-def _check(
-    claims: Claims,
-    condition: sql.Composable,
-    joins: sql.Composable,
-    kid: str,
-    enter: Enter,
-    *,
-    read_only: bool = False,
-) -> None:
+def _check(claims: Claims, guard: Guard, enter: Enter) -> None:
     if claims.tenant_id is None:
         raise InvalidToken
-    is_live = sql.SQL("coalesce({condition} AND {usable}, false)").format(
-        condition=condition, usable=keys.usable_condition(kid)
-    )
     try:
-        entry = enter(claims.tenant_id, Guard({"is_live": is_live, **_LIMITS}, joins, read_only))
+        entry = enter(claims.tenant_id, guard)
     except NoSuchTenant as error:
         raise InvalidToken from error
     if not entry.found["is_live"]:
         raise InvalidToken
     states.refuse_closed(entry.tenant.status)
+
+
+# What a token has to be asked about is the same each time it comes: composing it takes longer than asking.
+@lru_cache(maxsize=REMEMBERED)
+def _of_member(claims: Claims, sign_in: SignIn, kid: str) -> Guard:
+    condition = _MEMBER.format(
+        active=sql.Literal(MembershipStatus.ACTIVE.value), version=sql.Literal(claims.ver), signed_in=_SIGNED_IN
+    )
+    joins = _MEMBER_JOINS.format(members=_table(Membership), person_id=sql.Literal(claims.sub))
+    return _guard(condition, joins + _session_joins(claims, sign_in, Api.TENANT), kid)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _of_client(claims: Claims, kid: str) -> Guard:
+    condition = _CLIENT.format(version=sql.Literal(claims.ver))
+    joins = _CLIENT_JOINS.format(clients=_table(Client), client_id=sql.Literal(claims.sub))
+    return _guard(condition, joins, kid)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _of_support(claims: Claims, sign_in: SignIn, kid: str) -> Guard:
+    condition = _SUPPORT.format(version=sql.Literal(claims.ver), signed_in=_SIGNED_IN)
+    staff = _table(apps.get_model(settings.STAFF_MODEL))
+    joins = _SUPPORT_JOINS.format(staff=staff, person_id=sql.Literal(claims.sub))
+    guard = _guard(condition, joins + _session_joins(claims, sign_in, Api.SUPPORT), kid)
+    return replace(guard, read_only=all(map(scopes.is_reading, claims.scope)))
+
+
+def _guard(condition: sql.Composable, joins: sql.Composable, kid: str) -> Guard:
+    is_live = sql.SQL("coalesce({condition} AND {usable}, false)").format(
+        condition=condition, usable=keys.usable_condition(kid)
+    )
+    return Guard({"is_live": is_live, **_LIMITS}, joins)
 
 
 def _session_joins(claims: Claims, sign_in: SignIn, api: Api) -> sql.Composable:

@@ -332,9 +332,9 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["permissions.drf.ScopePermission"],
     "DEFAULT_THROTTLE_CLASSES": ["permissions.throttles.LimitThrottle"],
     "DEFAULT_PARSER_CLASSES": ["config.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["config.renderers.FastJSONRenderer"],
     "DEFAULT_FILTER_BACKENDS": [
-        "django_filters.rest_framework.DjangoFilterBackend",
+        "config.filters.ViewFilterBackend",
         "rest_framework.filters.SearchFilter",
         "config.pagination.StrictOrderingFilter",
     ],

@@ -6,7 +6,8 @@ from identity.tokens.authentication import BearerAuthentication
 from identity.tokens.backends import BearerBackend
 from identity.tokens.errors import InvalidToken
 from identity.tokens.liveness import Enter
-from identity.tokens.tokens import AccessToken, OperatorAccessToken
+from identity.tokens.tokens import OperatorAccessToken
+from identity.tokens.verified import Verified
 from operators import selectors
 from permissions.principals import Kind
 
@@ -16,7 +17,7 @@ class OperatorBearerBackend(BearerBackend):
 
     token_class = OperatorAccessToken
 
-    def check(self, token: AccessToken, enter: Enter) -> Kind:
+    def check(self, token: Verified, enter: Enter) -> Kind:
         claims = token.claims
         if claims.sign_in is None or claims.act is not None or claims.tenant_id is not None:
             raise InvalidToken

@@ -9,6 +9,7 @@ is checked on the way in::
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -32,9 +33,10 @@ class TenantRef:
     status: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity, so that what was composed for one can be kept
 class Guard:
-    """What else must be read on the way in, in the same statement.
+    """What else must be read on the way in, in the same statement. It is composed once: keep it where it is the same
+    each time.
 
     Attributes:
         columns: name to SQL expression; it may use ``tenant`` and the aliases of `joins`.
@@ -88,8 +90,7 @@ def enter(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Iterator[Entry]:
     connection = _connection()
     if connection.in_tenant or connection.alias == OWNER:
         raise AlreadyInTenant("One context is one tenant: leave the other one first.")
-    read_only = (_READ_ONLY,) if guard.read_only else ()
-    statement = _compose(tenant_id, guard, *read_only, *_BECOME_TENANT)
+    statement = _compose(tenant_id, guard, become_tenant=True)
     nested = connection.in_atomic_block
     with nullcontext() if nested else connection.opening(statement), transaction.atomic():
         row = _fetch(connection, statement) if nested else connection.take_opening_row()
@@ -131,7 +132,7 @@ def look(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Entry:
     Raises:
         NoSuchTenant: no tenant has this id.
     """
-    return _entry(tenant_id, guard, _fetch(_connection(), _compose(tenant_id, guard)))
+    return _entry(tenant_id, guard, _fetch(_connection(), _compose(tenant_id, guard, become_tenant=False)))
 
 
 @contextmanager
@@ -181,9 +182,13 @@ def _connection() -> DatabaseWrapper:
     return cast("DatabaseWrapper", connections[current_alias()])
 
 
-def _compose(tenant_id: UUID, guard: Guard, *last: sql.Composable) -> str:
+@lru_cache(maxsize=4096)
+def _compose(tenant_id: UUID, guard: Guard, *, become_tenant: bool) -> str:
     # A multi-statement string takes no parameters, so values are quoted in by psycopg: only UUIDs get here.
-    columns = sql.SQL("").join(sql.SQL(", ") + expression for expression in (*guard.columns.values(), *last))
+    wanted = [*guard.columns.values()]
+    if become_tenant:
+        wanted += [_READ_ONLY, *_BECOME_TENANT] if guard.read_only else _BECOME_TENANT
+    columns = sql.SQL("").join(sql.SQL(", ") + expression for expression in wanted)
     return _LOOK.format(
         columns=columns,
         tenant_table=sql.Identifier(Tenant._meta.db_table),

@@ -1,0 +1,10 @@
+"""Who is measured in ``tests/benchmarks/speed.py``, and with which requests.
+
+Each peer is a Django project of its own (settings) over the same model, rows and server:
+
+    ours      the product as it is served: every check, limit, header and log line of it
+    stock     as the documentation of django-tenants, simplejwt and DRF says, with their defaults
+    tuned     stock with what an experienced team does: a connection pool, one SET for each request, the host's tenant
+              cached, stateless authentication, role in the token
+    floors    what no peer can be below: a bare Django view, a bare DRF view, one that enters a tenant and reads a row
+"""
