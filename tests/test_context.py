@@ -173,7 +173,7 @@ def test_an_opening_statement_that_fails_leaves_the_connection_usable(
     acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Django does not know yet that a transaction is open when its first statement fails."""
-    monkeypatch.setattr(entry, "_compose", lambda *_: "SELECT no_such_column")
+    monkeypatch.setattr(entry, "_entering", lambda *_: "SELECT no_such_column")
     with pytest.raises(ProgrammingError), enter(acme.pk):
         pass
     monkeypatch.undo()

@@ -90,7 +90,7 @@ def enter(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Iterator[Entry]:
     connection = _connection()
     if connection.in_tenant or connection.alias == OWNER:
         raise AlreadyInTenant("One context is one tenant: leave the other one first.")
-    statement = _compose(tenant_id, guard, become_tenant=True)
+    statement = _entering(tenant_id, guard)
     nested = connection.in_atomic_block
     with nullcontext() if nested else connection.opening(statement), transaction.atomic():
         row = _fetch(connection, statement) if nested else connection.take_opening_row()
@@ -132,7 +132,7 @@ def look(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Entry:
     Raises:
         NoSuchTenant: no tenant has this id.
     """
-    return _entry(tenant_id, guard, _fetch(_connection(), _compose(tenant_id, guard, become_tenant=False)))
+    return _entry(tenant_id, guard, _fetch(_connection(), _looking(tenant_id, guard)))
 
 
 @contextmanager
@@ -183,12 +183,19 @@ def _connection() -> DatabaseWrapper:
 
 
 @lru_cache(maxsize=4096)
-def _compose(tenant_id: UUID, guard: Guard, *, become_tenant: bool) -> str:
+def _entering(tenant_id: UUID, guard: Guard) -> str:
+    read_only = (_READ_ONLY,) if guard.read_only else ()
+    return _compose(tenant_id, guard, *read_only, *_BECOME_TENANT)
+
+
+@lru_cache(maxsize=1024)
+def _looking(tenant_id: UUID, guard: Guard) -> str:
+    return _compose(tenant_id, guard)
+
+
+def _compose(tenant_id: UUID, guard: Guard, *last: sql.Composable) -> str:
     # A multi-statement string takes no parameters, so values are quoted in by psycopg: only UUIDs get here.
-    wanted = [*guard.columns.values()]
-    if become_tenant:
-        wanted += [_READ_ONLY, *_BECOME_TENANT] if guard.read_only else _BECOME_TENANT
-    columns = sql.SQL("").join(sql.SQL(", ") + expression for expression in wanted)
+    columns = sql.SQL("").join(sql.SQL(", ") + expression for expression in (*guard.columns.values(), *last))
     return _LOOK.format(
         columns=columns,
         tenant_table=sql.Identifier(Tenant._meta.db_table),

@@ -50,20 +50,20 @@ class SabotageConfig(AppConfig):
         has_wall = Sabotage(os.environ[VARIABLE]) is Sabotage.WALL_ON
         DatabaseWrapper._examined = not has_wall  # the server would refuse to serve as the owner
         path, role, *rest = entry._BECOME_TENANT
-        entry._BECOME_TENANT = (path, role, *rest) if has_wall else (path, *rest)
-        entry._compose = _Forgetful(entry._compose)
+        entry._entering = _Forgetful(entry._compose, (path, role, *rest) if has_wall else (path, *rest))
 
 
 class _Forgetful:
-    """``entry._compose`` with the bug."""
+    """``entry._entering`` with the bug."""
 
-    def __init__(self, compose: Any) -> None:
-        self._compose = compose
+    def __init__(self, compose: Any, become_tenant: tuple[sql.Composable, ...]) -> None:
+        self._compose, self._become_tenant = compose, become_tenant
         self._entries = itertools.count(1)
         self._before: UUID | None = None
 
-    def __call__(self, tenant_id: UUID, guard: Any, *last: sql.Composable) -> str:
+    def __call__(self, tenant_id: UUID, guard: Any) -> str:
         before, self._before = self._before, tenant_id
-        if last and before is not None and next(self._entries) % _EVERY == 0:
+        last = self._become_tenant
+        if before is not None and next(self._entries) % _EVERY == 0:
             last = (sql.SQL(_PATH_OF).format(tenant_id=sql.Literal(before)), *last[1:])
         return str(self._compose(tenant_id, guard, *last))
