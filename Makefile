@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export TENANTRY_ENV ?= development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schema clients golden leaks clean
+.PHONY: help demo test lint format schema clients golden leaks benchmark clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,10 +46,13 @@ clients: $(VENV)/node.stamp ## Generate typed clients of both APIs, Python and T
 	@$(BIN)/python tests/clients/build.py .clients
 
 golden: $(VENV)/test.stamp ## Write the golden files anew; review their diff
-	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_matrix.py tests/test_declarations.py tests/test_escalation.py tests/test_audit.py
+	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/test_matrix.py tests/test_declarations.py tests/test_escalation.py tests/test_audit.py tests/test_round_trips.py
 
 leaks: $(VENV)/test.stamp ## The long run of the leak harness (ARGS="--pgbouncer"); a quarter of an hour
 	@$(BIN)/python -m tests.leaks --requests 100000 $(ARGS)
+
+benchmark: $(VENV)/benchmark.stamp ## How fast it is, beside the stock stack (ARGS="--quick"); most of an hour without
+	@$(BIN)/python tests/benchmarks/speed.py $(ARGS)
 
 clean: ## Remove the virtual environment and caches; the demo's data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
@@ -67,6 +70,11 @@ $(VENV)/demo.stamp: requirements.txt platform/requirements-demo.txt | $(VENV)/bi
 $(VENV)/test.stamp: tests/requirements.txt $(VENV)/demo.stamp
 	@echo "== installing test requirements"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/benchmark.stamp: tests/benchmarks/requirements.txt $(VENV)/demo.stamp
+	@echo "== installing the benchmarks' requirements"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/benchmarks/requirements.txt
 	@touch $@
 
 $(VENV)/node.stamp: tests/clients/package.json tests/clients/package-lock.json $(VENV)/test.stamp

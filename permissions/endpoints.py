@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -95,6 +96,18 @@ def _keys(callback: Callable[..., Any]) -> Mapping[str, str]:
 def declared(view: type[APIView]) -> Mapping[str, frozenset[str]]:
     """Return what `view` declares: key to all scopes needed. Empty when it declares nothing."""
     declaration: Declaration = getattr(view, "scopes", None) or {}
+    known, found = _declared.get(view, (None, {}))
+    if known is not declaration:
+        found = _read(declaration)
+        _declared[view] = declaration, found
+    return found
+
+
+# By view, with the declaration that was read: a view may be given another one.
+_declared: WeakKeyDictionary[type[APIView], tuple[Declaration, Mapping[str, frozenset[str]]]] = WeakKeyDictionary()
+
+
+def _read(declaration: Declaration) -> Mapping[str, frozenset[str]]:
     return {key: frozenset((scopes,) if isinstance(scopes, str) else scopes) for key, scopes in declaration.items()}
 
 

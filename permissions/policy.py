@@ -7,6 +7,7 @@ ceiling: whatever a role or a request says, a token of another kind never carrie
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Self
 
 from permissions import scopes
@@ -60,6 +61,12 @@ _STAFF = frozenset({Kind.OPERATOR})
 _table: dict[str, Grant] = {}
 
 
+@cache  # every request asks
+def ceiling(kind: Kind) -> frozenset[str]:
+    """Return the scopes that a caller of `kind` may ever hold."""
+    return frozenset(grant.scope for grant in _table.values() if kind in grant.kinds)
+
+
 def register(*grants: Grant) -> None:
     """Add rows to the table; call it from an app's ``ready()``.
 
@@ -70,6 +77,7 @@ def register(*grants: Grant) -> None:
         if _table.get(grant.scope, grant) != grant:
             raise ValueError(f"{grant.scope!r} is already declared, differently.")
         _table[grant.scope] = grant
+    ceiling.cache_clear()
 
 
 _ANY_PERSON = PEOPLE | {Kind.PERSON}
@@ -104,6 +112,10 @@ register(
     Grant(Scope.AUDIT_EVENTS_READ, "Read, export and verify the audit trail.", FROM_ADMIN, PEOPLE_AND_CLIENTS),
     Grant(Scope.CLIENTS_READ, "See the tenant's machine clients.", FROM_ADMIN, PEOPLE),
     Grant(Scope.CLIENTS_WRITE, "Create, change and delete machine clients and their secrets.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.SCIM_READ, "See the tokens of the tenant's directory, and its groups.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.SCIM_WRITE, "Create and revoke such tokens, and say which role a group gives.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.DIRECTORY_READ, "Read people and groups by SCIM.", frozenset(), frozenset({Kind.DIRECTORY})),
+    Grant(Scope.DIRECTORY_WRITE, "Provision people and groups by SCIM.", frozenset(), frozenset({Kind.DIRECTORY})),
     Grant(
         Scope.PLATFORM_PROFILE_READ,
         "See one's own place on the staff, and where one is signed in as staff.",
@@ -207,11 +219,6 @@ def granted(kind: Kind, role: str | None) -> frozenset[str]:
     return frozenset(
         grant.scope for grant in _table.values() if kind in grant.kinds and (without_role or role in grant.roles)
     )
-
-
-def ceiling(kind: Kind) -> frozenset[str]:
-    """Return the scopes that a caller of `kind` may ever hold."""
-    return frozenset(grant.scope for grant in _table.values() if kind in grant.kinds)
 
 
 def personal() -> frozenset[str]:

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     MEMBER = "member"
     CLIENT = "client"
     SUPPORT = "support"  # platform staff inside a tenant
+    DIRECTORY = "directory"  # a tenant's own directory of people, by its SCIM token
     OPERATOR = "operator"
 
 

@@ -4,14 +4,24 @@ A field that is not declared, or may only be read, is refused instead of ignored
 nobody sets by accident what they may not set (OWASP API3:2023, broken object property level authorization).
 """
 
+from __future__ import annotations
+
+import copy
 from collections.abc import Callable
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from django.conf import settings
 from django.db.models import Model
-from rest_framework import serializers
+from django.utils import timezone
+from rest_framework import ISO_8601, serializers
 from rest_framework.fields import empty
+from rest_framework.settings import api_settings
+
+_Field = serializers.Field[Any, Any, Any, Any]
 
 
 class StrictFieldsMixin:
@@ -19,7 +29,7 @@ class StrictFieldsMixin:
 
     def run_validation(self, data: Any = empty) -> Any:
         if isinstance(data, dict):
-            fields: dict[str, serializers.Field[Any, Any, Any, Any]] = self.fields  # type: ignore[attr-defined]  # a serializer's
+            fields: dict[str, _Field] = self.fields  # type: ignore[attr-defined]  # a serializer's
             errors = {
                 name: [serializers.ErrorDetail("This field can only be read.", code="read_only")]
                 if name in fields
@@ -35,26 +45,52 @@ class StrictFieldsMixin:
 class StrictSerializer(StrictFieldsMixin, serializers.Serializer[Any]):
     """``Serializer`` that refuses fields it does not declare."""
 
+    def get_fields(self) -> dict[str, _Field]:
+        """Return copies of the declared fields."""
+        return {name: _copied(field) for name, field in self._declared_fields.items()}
+
 
 class StrictModelSerializer(StrictFieldsMixin, serializers.ModelSerializer[Any]):
     """``ModelSerializer`` that refuses fields it does not declare.
 
-    What it shows of a row is worked out once for the class where that is the same for all: DRF makes every field anew
-    for every row that is asked for alone, which takes longer than reading it.
+    What fields its model makes, and what it shows of a row, is worked out once for the class where that is the same for
+    all: DRF makes every field anew for every request, which takes longer than reading the row.
     """
+
+    def get_fields(self) -> dict[str, _Field]:
+        """Return fields of this serializer's own, as declared and as the model says."""
+        made = _made.get(type(self))
+        if made is None:
+            made = super().get_fields()
+            if any(getattr(type(self), name) is not getattr(StrictModelSerializer, name) for name in _MAKING_FIELDS):
+                return made
+            _made[type(self)] = made
+        return {name: _copied(field) for name, field in made.items()}
 
     def to_representation(self, instance: Any) -> Any:
         shown = _shown_by(type(self)) if isinstance(instance, Model) and "fields" not in vars(self) else None
         if shown is None:
             return super().to_representation(instance)
+        in_utc = self._shows_utc
         found = {}
-        for name, read, show in shown:
+        for name, read, show, is_time in shown:
             value = read(instance)
-            found[name] = value if value is None or show is None else show(value)
+            if value is None or show is None:
+                found[name] = value
+            elif is_time and in_utc and value.__class__ is datetime and value.tzinfo is UTC:
+                found[name] = value.isoformat()[:-6] + "Z"
+            else:
+                found[name] = show(value)
         return found
 
+    @cached_property
+    def _shows_utc(self) -> bool:
+        """Whether times are shown in UTC: DRF asks that anew for each value, which takes longer than showing it."""
+        return bool(settings.USE_TZ) and str(timezone.get_current_timezone()) == "UTC"
 
-_Shown = list[tuple[str, Callable[[Any], Any], Callable[[Any], Any] | None]]
+
+_Show = Callable[[Any], Any] | None
+_Shown = list[tuple[str, Callable[[Any], Any], _Show, bool]]
 
 # Fields that look at nothing but the value.
 _PLAIN = {
@@ -72,13 +108,33 @@ _PLAIN = {
     serializers.URLField,
     serializers.UUIDField,
 }
+_COPIED = _PLAIN | {serializers.PrimaryKeyRelatedField}
 _OVERRIDABLE = ("__init__", "__new__", "fields", "get_fields", "_readable_fields")
+
+
+# What a subclass may have its own way of making fields by.
+_MAKING_FIELDS = (
+    "build_field", "build_nested_field", "build_property_field", "build_relational_field", "build_standard_field",
+    "build_unknown_field", "build_url_field", "get_default_field_names", "get_extra_kwargs", "get_field_names",
+    "get_uniqueness_extra_kwargs", "include_extra_kwargs",
+)  # fmt: skip
+_made: WeakKeyDictionary[type[StrictModelSerializer], dict[str, _Field]] = WeakKeyDictionary()
+
+
+def _copied(field: _Field) -> _Field:
+    """Return a field that may be bound and changed: as ``deepcopy`` does, which runs the field's constructor again."""
+    if type(field) not in _COPIED:
+        return copy.deepcopy(field)
+    found: _Field = object.__new__(type(field))
+    for name, value in vars(field).items():
+        vars(found)[name] = value.copy() if type(value) in (dict, list) else value
+    return found
 
 
 @cache  # one for each class
 def _shown_by(serializer: type[StrictModelSerializer]) -> _Shown | None:
-    """Return each field's name, how its value is read off a row, and how that is shown; None if a field, or the class,
-    may depend on anything else.
+    """Return each field's name, how its value is read off a row, how that is shown, and whether it is a time in ISO
+    8601 and the current time zone; None if a field, or the class, may depend on anything else.
     """
     if any(getattr(serializer, name) is not getattr(StrictModelSerializer, name) for name in _OVERRIDABLE):
         return None
@@ -92,9 +148,16 @@ def _shown_by(serializer: type[StrictModelSerializer]) -> _Shown | None:
         if column is None:
             return None
         if type(field) is serializers.PrimaryKeyRelatedField and field.pk_field is None:
-            found.append((name, attrgetter(column), None))
+            found.append((name, attrgetter(column), None, False))
         elif type(field) in _PLAIN and column == field.source:
-            found.append((name, attrgetter(column), field.to_representation))
+            found.append((name, attrgetter(column), field.to_representation, _is_time(field)))
         else:
             return None
     return found
+
+
+def _is_time(field: _Field) -> bool:
+    if type(field) is not serializers.DateTimeField or {"format", "default_timezone"} & vars(field)["_kwargs"].keys():
+        return False
+    form = api_settings.DATETIME_FORMAT
+    return isinstance(form, str) and form.lower() == ISO_8601

@@ -29,6 +29,7 @@ from config.environment import database
 from identity.clients import services as clients
 from identity.keys import selectors as keys
 from identity.mail.models import OutgoingMail
+from identity.scim import credentials
 from tenants.registry.models import Tenant
 from tenants.routing import directory
 from tests.committed import remove, remove_all_but
@@ -61,6 +62,7 @@ CAST = {
     "globex_owner": Actor("owner@globex.test", GLOBEX),
     "acme_client": Actor(None, ACME),
     "acme_support": Actor(None, ACME),
+    "acme_scim": Actor(None, ACME),
     "operator": Actor(OPERATOR_EMAIL, API_HOST, "/operator/v1/auth/login"),
 }
 CLIENT_SCOPES = ["members:read", "projects:write", "tasks:write", "tenant:read"]
@@ -152,11 +154,20 @@ def machine(django_db_setup: None, django_db_blocker: Any) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="session")
-def tokens(machine: tuple[str, str], django_db_blocker: Any) -> dict[str, dict[str, Any]]:
+def scim_token(django_db_setup: None, django_db_blocker: Any) -> str:
+    """The SCIM token of acme's directory."""
+    with django_db_blocker.unblock():
+        tenant = Tenant.objects.get(slug="acme")
+        return credentials.create_token(tenant_id=tenant.pk, name="Okta", by=tenant.pk, expires_at=None)[1]
+
+
+@pytest.fixture(scope="session")
+def tokens(machine: tuple[str, str], scim_token: str, django_db_blocker: Any) -> dict[str, dict[str, Any]]:
     """The token response of each actor who has one, by the actor's name."""
     with django_db_blocker.unblock():
         found = {name: sign_in(actor) for name, actor in CAST.items() if actor.email is not None}
         found["acme_client"] = client_token(*machine)
+        found["acme_scim"] = {"access_token": scim_token}
         found["acme_support"] = support_token(found["operator"]["access_token"], "acme")
         OutgoingMail.objects.all().delete()  # what its owners were told
         return found

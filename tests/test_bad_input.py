@@ -62,6 +62,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "name": "x", "scopes": ["projects:read"], "is_active": True, "expires_at": "2199-01-31T00:00:00Z",
     },
     f"POST /api/v1/clients/{MISSING_ID}/secrets": {"expires_at": "2199-01-31T00:00:00Z"},
+    "POST /api/v1/scim-tokens": {"name": "x", "expires_at": "2199-01-31T00:00:00Z"},
+    f"PATCH /api/v1/scim-groups/{MISSING_ID}": {"role": "viewer"},
     f"PATCH /api/v1/members/{MISSING_ID}": {"role": "viewer"},
     "POST /api/v1/domains": {"domain": "a-and-b.test", "auto_join": True, "join_role": "viewer"},
     f"PATCH /api/v1/domains/{MISSING_ID}": {"auto_join": True, "join_role": "viewer"},
@@ -100,6 +102,10 @@ BODIES: dict[str, dict[str, Any]] = {
 for _tests in sorted(Path(__file__).parent.glob("test_app_*.py")):
     BODIES |= import_module(f"tests.{_tests.stem}").BODIES
 FORMS = {f"POST /oauth/{name}" for name in ("token", "introspect", "revoke")}  # see test_oauth.py
+SCIM = {  # see test_scim_input.py
+    *(f"POST /scim/v2/{name}" for name in ("Users", "Groups", "Bulk", "Me", ".search")),
+    *(f"{method} /scim/v2/{name}/{MISSING_ID}" for name in ("Users", "Groups") for method in ("PUT", "PATCH")),
+}
 _LIFE = ("suspend", "resume", "archive", "restore", "export")
 NO_BODY = {f"POST /operator/v1/tenants/{MISSING_ID}/{action}" for action in _LIFE} | {
     *(f"POST /operator/v1/jobs/{MISSING_ID}/{action}" for action in ("cancel", "pause", "resume")),
@@ -143,6 +149,10 @@ def existing(call: Call, actor: str, collection: str) -> str:
     """The id of a row that is there, made when it is missing."""
     if collection == "/operator/v1/exports":
         return MISSING_ID  # workers make them; what was sent is looked at first
+    if collection == "/api/v1/scim-groups":  # a directory makes them
+        group = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Staff"}
+        found = call("acme_scim", "GET", "/scim/v2/Groups").json()["Resources"]
+        return str((found or [call("acme_scim", "POST", "/scim/v2/Groups", group).json()])[0]["id"])
     if collection == "/operator/v1/jobs":
         return str(call(actor, "POST", "/operator/v1/fleet/migrate", {}).json()["id"])
     listed = call(actor, "GET", collection).json()
@@ -167,7 +177,7 @@ def test_every_endpoint_with_a_body_is_here() -> None:
     for endpoint in endpoints.endpoints(settings.ROOT_URLCONF):
         path = "/" + re.sub(r"<\w+:\w+>", MISSING_ID, endpoint.route)
         found |= {f"{method} {path}" for method in endpoint.keys if method in {"POST", "PUT", "PATCH"}}
-    assert found == BODIES.keys() | NO_BODY | FORMS
+    assert found == BODIES.keys() | NO_BODY | FORMS | SCIM
 
 
 # --- Bodies that are no JSON object -----------------------------------------------------------------------------------
@@ -271,6 +281,8 @@ LISTS = {
     "/api/v1/tasks": "acme_owner",
     "/api/v1/members": "acme_owner",
     "/api/v1/clients": "acme_owner",
+    "/api/v1/scim-tokens": "acme_owner",
+    "/api/v1/scim-groups": "acme_owner",
     "/api/v1/invitations": "acme_owner",
     "/api/v1/domains": "acme_owner",
     "/api/v1/audit-events": "acme_owner",

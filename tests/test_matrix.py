@@ -50,7 +50,8 @@ def _ask(call: Call, actor: str, method: str, route: str) -> str:
     with transaction.atomic():  # what one cell does (signing out, say) is not for the next one
         response: Any = call(actor, method, path, None if method == "GET" else {}, host=host)
         transaction.set_rollback(True)
-    assert response.status_code < 500, (method, route, actor, response.content)
+    # SCIM says with 501 what it is not asked here.
+    assert response.status_code < 500 or response.status_code == 501, (method, route, actor, response.content)
     return str(response.status_code) if response.status_code in REFUSALS else "ok"
 
 
@@ -126,6 +127,8 @@ def test_a_token_of_one_tenant_is_refused_on_every_route_of_another_tenants_host
     host = CAST["acme_owner"].host
     for endpoint in endpoints.endpoints(settings.TENANT_URLCONF):
         for method in endpoint.keys if not endpoint.is_public else ():
-            path = "/" + re.sub(r"<uuid:\w+>", MISSING_ID, endpoint.route)
+            path = "/" + re.sub(r"<\w+:\w+>", MISSING_ID, endpoint.route)
+            if endpoint.route.startswith("scim/"):  # where no person's token is good, whoever's; see test_scim.py
+                continue
             response = call("globex_owner", method, path, host=host)
             assert (response.status_code, response.json()["code"]) == (403, "tenant_mismatch"), endpoint.route

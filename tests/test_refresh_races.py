@@ -16,8 +16,8 @@ from config.demo_data import PASSWORD
 from identity.accounts import services as accounts
 from identity.accounts.models import User
 from identity.members import services as members
-from identity.sessions import services as sessions
 from identity.sessions.models import Api, EndReason, RefreshFamily, Session
+from identity.sessions.rotation import rotating
 from identity.sessions.services import Device
 from identity.tokens import services as tokens
 from permissions.roles import Role
@@ -105,9 +105,9 @@ def test_a_use_that_waited_for_another_sees_what_that_one_did(tenant: Tenant, po
         with transaction.atomic():
             text = held["refresh_token"]
             for _ in range(2):
-                rotated = sessions.rotate(text=text, api=Api.TENANT)
-                assert rotated is not None
-                text = str(rotated[1])
+                with rotating(text=text, api=Api.TENANT) as rotated:
+                    assert rotated is not None
+                    text = str(rotated.refresh_token)
             waiting = pool.submit(refresh, ports[0], held)
             until_somebody_waits_for_a_lock()
         assert waiting.result().outcome == (401, "invalid_token")

@@ -359,7 +359,7 @@ def test_no_secret_is_left_anywhere(
 # Where a bug strikes, and what is sent then.
 BUGS = {
     "sign-in": (members, "default_membership", "POST /api/v1/auth/login", ("email", "password")),
-    "refresh": (members, "membership", "POST /api/v1/auth/refresh", ("refresh_token",)),
+    "refresh": (members, "read_active", "POST /api/v1/auth/refresh", ("refresh_token",)),
     "client": (tokens, "refuse_suspended", "POST /oauth/token", ("grant_type", "client_id", "client_secret")),
     "bearer": (registry, "tenant_by_id", "GET /api/v1/tenant", ()),
 }

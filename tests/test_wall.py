@@ -265,13 +265,11 @@ def two_people(unwrapped: None) -> Iterator[tuple[User, User]]:
     both, viewer = (User.objects.get(email=email) for email in ("both@people.test", "viewer@acme.test"))
     device = Device("192.0.2.1", "test")
     begun = [
-        sessions.start_session(user_id=user.pk, api=api, methods=["pwd"], device=device)
+        sessions.start_session(user_id=user.pk, api=api, tenant_id=None, methods=["pwd"], device=device)
         for user, api in ((both, Api.TENANT), (both, Api.OPERATOR), (viewer, Api.TENANT))
     ]
-    for session in begun:
-        sessions.start_family(session=session, tenant_id=None, scope="")
     yield both, viewer
-    Session.objects.filter(pk__in=[session.pk for session in begun]).delete()
+    Session.objects.filter(pk__in=[session.pk for session, _ in begun]).delete()
 
 
 def test_a_person_sees_what_is_theirs_without_any_filter(two_people: tuple[User, User]) -> None:

@@ -6,8 +6,10 @@ from typing import ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower
+from psycopg import sql
 
 from identity.keys.computed import generate_row_secret
+from tenants.context.statements import Columns, fetch_one, table
 from tenants.registry.locales import LOCALE_LENGTH, TIME_ZONE_LENGTH, validate_locale, validate_time_zone
 from tenants.wall.openings import THIS_PERSON, closed, opened_to_people
 
@@ -21,7 +23,16 @@ def normalize_email(email: str) -> str:
 
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=normalize_email(username or ""))
+        """Return whoever signs in with an address, with what that takes.
+
+        Raises:
+            User.DoesNotExist: nobody has it.
+        """
+        row = fetch_one(_SIGNING_IN, normalize_email(username or ""))
+        user = None if row is None else _PERSON.take(iter(row))
+        if user is None:
+            raise User.DoesNotExist
+        return user
 
 
 @opened_to_people(
@@ -67,6 +78,14 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return str(self.id)  # an address does not belong into logs
+
+
+_PERSON = Columns(User, "person", ("id", "email", "name", "password", "is_active", "email_verified_at"))
+_SIGNING_IN = (
+    sql.SQL("SELECT {columns} FROM {people} person WHERE person.email = %s")
+    .format(columns=_PERSON.selected, people=table(User))
+    .as_string()
+)
 
 
 class Purpose(models.TextChoices):

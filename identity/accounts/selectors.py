@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
 
 from identity.accounts.models import PROFILE, User, normalize_email
 
@@ -27,15 +26,9 @@ def user_by_email(email: str) -> User | None:
     return User.objects.filter(email=normalize_email(email)).first()
 
 
-def can_sign_in() -> Q:
-    """Return the condition on accounts that may begin a session: open, and with a proved address where the platform
-    asks for one.
-    """
-    is_open = Q(is_active=True)
-    return is_open & Q(email_verified_at__isnull=False) if settings.EMAIL_VERIFICATION == "required" else is_open
-
-
 def may_sign_in(user: User) -> bool:
-    """Tell whether an account, as it was read, may begin a session."""
+    """Tell whether an account, as it was read, may begin a session: it is open, and its address is proved where the
+    platform asks for that.
+    """
     is_proved = user.email_verified_at is not None or settings.EMAIL_VERIFICATION != "required"
     return user.is_active and is_proved

@@ -2,7 +2,8 @@
 ``recovery``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,12 +12,21 @@ from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.db.models import Exists, ForeignObjectRel, OuterRef
 from django.utils import timezone
+from psycopg import sql
 
 from identity.accounts import links, selectors
 from identity.accounts.models import PROFILE, User, normalize_email
 from identity.accounts.signals import account_deactivated, account_deleting, email_verified, password_changed
 from identity.mail.services import enqueue
 from tenants.audit.services import Target, record
+from tenants.context.statements import Columns, beginning_with, table
+
+_CREDENTIALS = Columns(User, "person", ("id", "password", "is_active", "email_verified_at"))
+_HOLD = (
+    sql.SQL("SELECT {columns} FROM {people} person WHERE person.id = %s FOR NO KEY UPDATE")
+    .format(columns=_CREDENTIALS.selected, people=table(User))
+    .as_string()
+)
 
 # What refers to an account and is nothing without it. Whatever else does keeps an account from being pruned.
 _BELONGINGS = frozenset({"sessions", "mailed_links"})
@@ -53,6 +63,26 @@ def create_user_to_be_claimed(*, email: str, name: str = "") -> User:
     return user
 
 
+@transaction.atomic
+def vouch_for(*, email: str, name: str) -> User:
+    """Return the account of an address at whose domain somebody vouches for it: a tenant that proved the domain. Where
+    there is none, there is one now, which nothing opens until its person has chosen a password by a mailed link.
+
+    One that its person has proved, or that is closed, stays as it is. On one that nobody has proved, a password that
+    somebody set is gone, with its sessions and links: whoever registered it first may be a stranger.
+    """
+    draft = User(email=normalize_email(email), name=name)
+    draft.set_unusable_password()
+    User.objects.bulk_create([draft], ignore_conflicts=True)
+    user = User.objects.select_for_update().get(email=draft.email)
+    if user.is_active and user.email_verified_at is None and user.has_usable_password():
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+        links.void_links(user)
+        password_changed.send(sender=User, user_id=user.pk, keep_session=None)
+    return user
+
+
 def is_password_of(*, user_id: UUID, password: str) -> bool:
     """Tell whether an active account has this password."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
@@ -65,7 +95,7 @@ def change_password(*, user_id: UUID, current: str, new: str, keep_session: UUID
     told by mail.
 
     The account's row stays locked until the end: who signs in with the old password at the same time finds it changed
-    (see ``hold_credentials``).
+    (see ``credentials_held``).
 
     Returns:
         whether `current` was the password; if not, nothing has changed.
@@ -86,14 +116,17 @@ def change_password(*, user_id: UUID, current: str, new: str, keep_session: UUID
     return True
 
 
-def hold_credentials(user: User) -> bool:
-    """Tell whether what was just proved still holds, and may begin a session; keep it so until the transaction ends.
+@contextmanager
+def credentials_held(user: User) -> Iterator[bool]:
+    """Be in a transaction that begins by looking whether what was just proved still holds, and may begin a session; it
+    stays so until the transaction ends.
 
     Between checking a password and starting a session, the password may be changed or the account closed; what ended
     all sessions then must not miss this one.
     """
-    unchanged = User.objects.filter(selectors.can_sign_in(), pk=user.pk, password=user.password)
-    return unchanged.select_for_update(no_key=True).values_list("pk").first() is not None
+    with beginning_with(_HOLD, user.pk) as row:
+        held = row and _CREDENTIALS.take(iter(row))
+        yield bool(held and held.password == user.password and selectors.may_sign_in(held))
 
 
 def hold_account(*, user_id: UUID) -> User:

@@ -65,7 +65,7 @@ class Client(models.Model):
 
 
 class SecretManager(models.Manager["ClientSecret"]):
-    """Secrets without their digest, which nobody inside a tenant may read. Who checks one says ``defer(None)``."""
+    """Secrets without their digest, which nobody inside a tenant may read. ``services.authenticate`` does."""
 
     def get_queryset(self) -> models.QuerySet["ClientSecret"]:
         return super().get_queryset().defer("digest")

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from psycopg import sql
 
 from identity.clients.errors import ClientLimit, TooManySecrets
 from identity.clients.models import Client, ClientSecret
@@ -23,11 +24,32 @@ from permissions import policy, scopes
 from permissions.errors import ScopeNotHeld
 from permissions.principals import Kind
 from tenants.audit.services import Target, record
+from tenants.context.statements import Columns, fetch_all, table
 from tenants.registry import services as registry
+from tenants.registry.models import Tenant
 
 _PREFIX = "ts_"  # tells people, and secret scanners, what it is
 _SECRETS = 2
 _USE_NOTED_EVERY = timedelta(minutes=1)
+
+_SECRET = Columns(ClientSecret, "secret", ("id", "client_id", "last_used_at"))
+_CLIENT = Columns(Client, "client", ("id", "tenant_id", "scope", "is_active", "version"))
+_TENANT = Columns(Tenant, "tenant", ("id", "slug", "schema_name", "status"))
+_LIVE = (
+    sql.SQL(
+        "SELECT secret.digest, {columns} FROM {secrets} secret JOIN {clients} client ON client.id = secret.client_id"
+        " JOIN {tenants} tenant ON tenant.id = client.tenant_id WHERE secret.client_id = %s"
+        " AND (secret.expires_at IS NULL OR secret.expires_at > statement_timestamp())"
+        " AND (client.expires_at IS NULL OR client.expires_at > statement_timestamp())"
+    )
+    .format(
+        columns=sql.SQL(", ").join([_SECRET.selected, _CLIENT.selected, _TENANT.selected]),
+        secrets=table(ClientSecret),
+        clients=table(Client),
+        tenants=table(Tenant),
+    )
+    .as_string()
+)
 
 
 @transaction.atomic
@@ -140,13 +162,17 @@ def revoke_tokens(*, client_id: UUID) -> None:
 
 def authenticate(*, client_id: UUID, secret: str) -> Client | None:
     """Return the client with this secret, with its tenant, if both are good now; None says nothing about why not."""
-    rows = list(_live_secrets(client_id).defer(None).select_related("client__tenant"))
     digest = _digest(secret)
-    found = [row for row in rows if hmac.compare_digest(bytes(row.digest), digest)]
-    if not found or not found[0].client.is_active:
+    found = [row for row in fetch_all(_LIVE, client_id) if hmac.compare_digest(row[0], digest)]
+    if not found:
         return None
-    _note_use(found[0])
-    return found[0].client
+    values = iter(found[0][1:])
+    row, client, tenant = _SECRET.take(values), _CLIENT.take(values), _TENANT.take(values)
+    if row is None or client is None or tenant is None or not client.is_active:
+        return None
+    client.tenant = tenant
+    _note_use(row)
+    return client
 
 
 @transaction.atomic

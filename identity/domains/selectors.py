@@ -36,6 +36,12 @@ def joined_from(email: str) -> QuerySet[DomainClaim]:
     return with_status(claims, ClaimStatus.PROVED).filter(tenant__status=TenantStatus.ACTIVE)
 
 
+def proof_of(*, tenant_id: UUID, email: str) -> DomainClaim | None:
+    """Return a tenant's own proof of the domain that a (normalized) address is at; see ``joined_from``."""
+    claims = claims_of(tenant_id).filter(domain=email.rpartition("@")[2])
+    return with_status(claims, ClaimStatus.PROVED).select_related("custom_role").first()
+
+
 def due(*, within: timedelta) -> list[tuple[UUID, UUID]]:
     """Return tenant and id of every claim to look after, the most urgent first: those whose time is over, which nobody
     has noted, and proofs that lapse soon.

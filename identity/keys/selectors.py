@@ -26,10 +26,18 @@ from identity.keys import encryption
 from identity.keys.models import StoredKey
 from identity.keys.pem import split_pems
 from identity.keys.ring import KeyRing, KeyState, RingEntry, SigningKey, load_key, ring_of
+from tenants.context.statements import Columns, fetch_all, table
 
 _REFRESH_SECONDS = 1.0  # how old the ring that signs may be
 _MISS_SECONDS = 1.0  # how often an unknown kid may make us look: forged ones come in any number
 _LEEWAY_SECONDS = 60.0  # between our clocks, on top of the longest life of a token
+
+_KEY = Columns(StoredKey, "key", ("kid", "private_key", "activates_at", "retired_at"))
+_KEYS_IN_USE = (
+    sql.SQL("SELECT {columns} FROM {keys} key WHERE key.retired_at IS NULL ORDER BY key.activates_at, key.created_at")
+    .format(columns=_KEY.selected, keys=table(StoredKey))
+    .as_string()
+)
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +175,7 @@ class _StoredRing:
         return key
 
     def _load(self) -> KeyRing:
-        rows = list(StoredKey.objects.filter(retired_at=None).order_by("activates_at", "created_at"))
+        rows = [row for found in fetch_all(_KEYS_IN_USE) if (row := _KEY.take(iter(found))) is not None]
         known = {row.kid: key for row in rows if (key := self._keys.get(row.kid) or _open(row)) is not None}
         self._keys = known
         return KeyRing([RingEntry(known[row.kid], *times) for row, *times in _schedule(rows) if row.kid in known])

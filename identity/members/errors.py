@@ -66,3 +66,11 @@ class MemberSuspended(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "member_suspended"
     default_detail = "This member is suspended: reactivate them first."
+
+
+class OwnerProtected(APIException):
+    """409: a tenant's directory does not make, suspend or remove owners, of whom one always stays: only owners do."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "owner_protected"
+    default_detail = "This member is an owner of the tenant: only owners change that."

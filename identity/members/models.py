@@ -54,6 +54,8 @@ class Membership(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["tenant", "user"], name="members_membership_once"),
+            # What refers to members, together with their own tenant.
+            models.UniqueConstraint(fields=["tenant", "id"], name="members_membership_of_tenant"),
             models.CheckConstraint(
                 condition=models.Q(custom_role=None, role__in=_BUILT_IN)
                 | (models.Q(custom_role__isnull=False) & ~models.Q(role__in=_BUILT_IN)),

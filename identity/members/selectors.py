@@ -1,14 +1,48 @@
 """Reading memberships."""
 
+from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, QuerySet
+from psycopg import sql
 
 from identity.members.models import BarredAddress, Membership, MembershipStatus, digests_of
 from identity.roles import selectors as roles
+from identity.roles.models import CustomRole
 from permissions.roles import Role
 from permissions.standing import Standing
-from tenants.registry.models import TenantStatus
+from tenants.context.statements import Columns, fetch_one, table
+from tenants.registry.models import Tenant, TenantStatus
+
+_MEMBER = Columns(
+    Membership, "member", ("id", "tenant_id", "user_id", "role", "custom_role_id", "status", "version", "last_used_at")
+)
+_TENANT = Columns(Tenant, "tenant", ("id", "slug", "schema_name", "status"))
+_CUSTOM_ROLE = Columns(CustomRole, "custom", ("id", "tenant_id", "name", "scope"))
+
+# For statements that read an active membership beside other things: with ``read_active``, what it takes.
+ACTIVE_COLUMNS = sql.SQL(", ").join([_MEMBER.selected, _TENANT.selected, _CUSTOM_ROLE.selected])
+ACTIVE_TABLES = sql.SQL(
+    "{members} member JOIN {tenants} tenant ON tenant.id = member.tenant_id"
+    " LEFT JOIN {custom_roles} custom ON custom.id = member.custom_role_id"
+).format(members=table(Membership), tenants=table(Tenant), custom_roles=table(CustomRole))
+ACTIVE = sql.SQL("member.status = {active}").format(active=sql.Literal(MembershipStatus.ACTIVE.value))
+
+
+def _select(which: sql.Composable) -> str:
+    """Compose the statement that reads one person's active membership: that one which `which` is true of."""
+    statement = sql.SQL("SELECT {columns} FROM {tables} WHERE member.user_id = %s AND {active} AND {which}")
+    return statement.format(columns=ACTIVE_COLUMNS, tables=ACTIVE_TABLES, active=ACTIVE, which=which).as_string()
+
+
+_IN_TENANT = _select(sql.SQL("member.tenant_id = %s"))
+_BY_SLUG = _select(sql.SQL("tenant.slug = %s"))
+_DEFAULT = _select(
+    sql.SQL(
+        "tenant.status = {open} ORDER BY member.last_used_at DESC NULLS LAST, member.joined_at DESC, member.id LIMIT 1"
+    ).format(open=sql.Literal(TenantStatus.ACTIVE.value))
+)
 
 
 def members_of(tenant_id: UUID | None) -> QuerySet[Membership]:
@@ -37,18 +71,30 @@ def memberships_of(user_id: UUID) -> QuerySet[Membership]:
 
 def membership(*, user_id: UUID, tenant_id: UUID) -> Membership | None:
     """Return a person's active membership of one tenant, whatever the tenant's own status."""
-    own = memberships_of(user_id).filter(tenant_id=tenant_id, status=MembershipStatus.ACTIVE)
-    return own.order_by().first()  # there is one at most
+    return _active(_IN_TENANT, user_id, tenant_id)
 
 
 def membership_by_slug(*, user_id: UUID, slug: str) -> Membership | None:
     """Return a person's active membership of the tenant with this slug."""
-    return memberships_of(user_id).filter(tenant__slug=slug, status=MembershipStatus.ACTIVE).first()
+    return _active(_BY_SLUG, user_id, slug)
 
 
 def default_membership(user_id: UUID) -> Membership | None:
     """Return the membership that signing in without naming a tenant leads to: the last used, else the newest."""
-    return memberships_of(user_id).filter(status=MembershipStatus.ACTIVE, tenant__status=TenantStatus.ACTIVE).first()
+    return _active(_DEFAULT, user_id)
+
+
+def read_active(values: Iterator[Any]) -> Membership | None:
+    """Return the membership of a row's next values, with its tenant and its role; see ``ACTIVE_COLUMNS``."""
+    member, tenant, custom_role = _MEMBER.take(values), _TENANT.take(values), _CUSTOM_ROLE.take(values)
+    if member is not None and tenant is not None:
+        member.tenant, member.custom_role = tenant, custom_role
+    return member
+
+
+def _active(statement: str, *parameters: Any) -> Membership | None:
+    row = fetch_one(statement, *parameters)
+    return read_active(iter(row)) if row is not None else None
 
 
 def has_role(memberships: QuerySet[Membership], *, tenant_id: UUID, name: str) -> QuerySet[Membership]:

@@ -13,9 +13,18 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from psycopg import sql
 
 from identity.members import selectors
-from identity.members.errors import AlreadyMember, LastOwner, MemberSuspended, NotTheOwner, Outranked, SeatLimit
+from identity.members.errors import (
+    AlreadyMember,
+    LastOwner,
+    MemberSuspended,
+    NotTheOwner,
+    Outranked,
+    OwnerProtected,
+    SeatLimit,
+)
 from identity.members.models import BarredAddress, Membership, MembershipStatus, digests_of
 from identity.roles import selectors as roles
 from identity.roles.selectors import TenantRole
@@ -23,17 +32,30 @@ from permissions.errors import ScopeNotHeld
 from permissions.roles import Role
 from permissions.standing import Standing
 from tenants.audit.services import Target, record
+from tenants.context.statements import execute, table
 from tenants.registry import services as registry
 from tenants.registry.plans import Limits
 
+_NOTE_USE = (
+    sql.SQL("UPDATE {members} SET last_used_at = %s WHERE id = %s").format(members=table(Membership)).as_string()
+)
+
 
 @transaction.atomic
-def add_member(*, tenant_id: UUID, user_id: UUID, role: str, reason: str = "added") -> Membership:
+def add_member(
+    *,
+    tenant_id: UUID,
+    user_id: UUID,
+    role: str,
+    reason: str = "added",
+    status: MembershipStatus = MembershipStatus.ACTIVE,
+) -> Membership:
     """Make a person a member. Whether they may become one is the caller's business: see ``selectors.is_barred``.
 
     Args:
         role: the role's name.
         reason: how they came, for the audit trail: ``invited``, ``domain``, ``created`` (the tenant) and so on.
+        status: who is suspended takes no seat.
 
     Raises:
         Tenant.DoesNotExist: there is no such tenant.
@@ -44,11 +66,12 @@ def add_member(*, tenant_id: UUID, user_id: UUID, role: str, reason: str = "adde
     limits = registry.hold_tenant(tenant_id=tenant_id)
     own = roles.role_by_name(tenant_id=tenant_id, name=role, lock=True)
     member, is_new = Membership.objects.get_or_create(
-        tenant_id=tenant_id, user_id=user_id, defaults={"role": own.name, "custom_role": own.custom}
+        tenant_id=tenant_id, user_id=user_id, defaults={"role": own.name, "custom_role": own.custom, "status": status}
     )
     if not is_new:
         raise AlreadyMember
-    _refuse_beyond(limits, tenant_id)
+    if status == MembershipStatus.ACTIVE:
+        _refuse_beyond(limits, tenant_id)
     BarredAddress.objects.filter(tenant_id=tenant_id, digest__in=digests_of(member.user.email)).delete()
     record(
         action="member.added",
@@ -159,6 +182,62 @@ def leave(*, tenant_id: UUID, user_id: UUID) -> None:
 
 
 @transaction.atomic
+def provision_status(*, tenant_id: UUID, membership_id: UUID, is_active: bool) -> Membership:
+    """Suspend or reactivate a member as the tenant's own directory says: its administrators let it. Doing it twice
+    changes nothing.
+
+    Raises:
+        Membership.DoesNotExist: this tenant has no such member.
+        OwnerProtected: they are an owner.
+        SeatLimit: the tenant has as many active members as it may.
+    """
+    limits = registry.hold_tenant(tenant_id=tenant_id)
+    member = _provisioned(tenant_id, membership_id)
+    wanted = MembershipStatus.ACTIVE if is_active else MembershipStatus.SUSPENDED
+    if member.status == wanted:
+        return member
+    _refuse_owner(member)
+    _set_status(member, wanted)
+    if is_active:
+        _refuse_beyond(limits, tenant_id)
+    _record("member.reactivated" if is_active else "member.suspended", member)
+    return member
+
+
+@transaction.atomic
+def provision_role(*, tenant_id: UUID, membership_id: UUID, role: TenantRole) -> Membership:
+    """Give a member the role that their groups in the tenant's own directory give. An owner stays one.
+
+    Raises:
+        Membership.DoesNotExist: this tenant has no such member.
+        OwnerProtected: it is the owner's role.
+    """
+    member = _provisioned(tenant_id, membership_id)
+    if role.name == Role.OWNER:
+        raise OwnerProtected
+    if member.role not in {Role.OWNER, role.name}:
+        before = member.role
+        member.take(role)
+        member.save(update_fields=["role", "custom_role", "version"])
+        _record("member.role_changed", member, role=[before, role.name])
+    return member
+
+
+@transaction.atomic
+def deprovision(*, tenant_id: UUID, membership_id: UUID) -> None:
+    """Remove a member whom the tenant's own directory has no more. They do not come back by themselves.
+
+    Raises:
+        Membership.DoesNotExist: this tenant has no such member.
+        OwnerProtected: they are an owner.
+    """
+    member = _provisioned(tenant_id, membership_id)
+    _refuse_owner(member)
+    _bar(member)
+    _remove(member, "member.removed")
+
+
+@transaction.atomic
 def transfer_ownership(
     *, tenant_id: UUID, membership_id: UUID, by: UUID, become: str, held: frozenset[str]
 ) -> Membership:
@@ -199,10 +278,9 @@ def transfer_ownership(
     return member
 
 
-@transaction.atomic
 def note_use(membership: Membership) -> None:
     """Remember that the person entered this tenant: it is where they land next time."""
-    Membership.objects.filter(pk=membership.pk).update(last_used_at=timezone.now())
+    execute(_NOTE_USE, timezone.now(), membership.pk)
 
 
 def refuse_to_give(*, tenant_id: UUID, by: UUID, wanted: Standing, held: frozenset[str]) -> None:
@@ -242,6 +320,18 @@ def _lock(tenant_id: UUID, membership_id: UUID, by: UUID) -> tuple[Membership, M
     if caller is None:
         raise Outranked
     return member, caller
+
+
+def _provisioned(tenant_id: UUID, membership_id: UUID) -> Membership:
+    member = next((row for row in _locked(tenant_id, Q(pk=membership_id)) if row.pk == membership_id), None)
+    if member is None:
+        raise Membership.DoesNotExist
+    return member
+
+
+def _refuse_owner(member: Membership) -> None:
+    if member.role == Role.OWNER:
+        raise OwnerProtected
 
 
 def _locked(tenant_id: UUID, wanted: Q) -> list[Membership]:

@@ -1,4 +1,4 @@
-"""Starting, continuing and ending sessions."""
+"""Starting and ending sessions. How refresh tokens continue them is in ``rotation``."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,12 +9,22 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from psycopg import sql
 
 from identity.sessions import selectors
 from identity.sessions.models import Api, EndReason, RefreshFamily, Session
-from identity.sessions.refresh_token import MalformedRefreshToken, RefreshToken
+from identity.sessions.refresh_token import RefreshToken
+from tenants.context.statements import execute, insert, table
 
 _FAMILIES_PER_SESSION = 20  # each tenant that is entered begins one; a client that goes to and fro makes no more
+_MAKE_ROOM = (
+    sql.SQL(
+        "DELETE FROM {families} WHERE id IN"
+        " (SELECT id FROM {families} WHERE session_id = %s ORDER BY rotated_at DESC OFFSET %s)"
+    )
+    .format(families=table(RefreshFamily))
+    .as_string()
+)
 
 
 @dataclass(frozen=True)
@@ -25,22 +35,28 @@ class Device:
     user_agent: str
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)  # here and below: nothing is undone without its caller's work
 def start_session(
     *,
     user_id: UUID,
     api: Api,
+    tenant_id: UUID | None,
     methods: list[str],
     device: Device,
     scope: str = "",
-) -> Session:
-    """Record a sign-in that was just proved by `methods` (RFC 8176 names, such as ``pwd``). Staff's are shorter.
+) -> tuple[Session, RefreshToken]:
+    """Record a sign-in that was just proved by `methods` (RFC 8176 names, such as ``pwd``), and begin its first chain
+    of refresh tokens; return both. Staff's are shorter.
 
     Args:
+        tenant_id: the tenant that is entered; None outside any.
         scope: what was asked for, space-separated: no token of the session ever holds more.
     """
     lifetime = settings.OPERATOR_SESSION_LIFETIME if api == Api.OPERATOR else settings.SESSION_LIFETIME
-    return _begin(lifetime, methods, device, user_id=user_id, api=api, scope=scope)
+    session = _new_session(lifetime, methods, device, user_id=user_id, api=api, scope=scope)
+    family = _new_family(session, tenant_id, "")
+    insert(session, family)
+    return session, _token(family)
 
 
 @transaction.atomic
@@ -51,64 +67,21 @@ def start_support_session(
     is no longer than ``settings.SUPPORT_LIFETIME``.
     """
     lifetime = min(lifetime, settings.SUPPORT_LIFETIME)
-    return _begin(lifetime, methods, device, user_id=user_id, api=Api.SUPPORT, tenant_id=tenant_id)
+    session = _new_session(lifetime, methods, device, user_id=user_id, api=Api.SUPPORT, tenant_id=tenant_id)
+    session.save(force_insert=True)
+    return session
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def start_family(*, session: Session, tenant_id: UUID | None, scope: str) -> RefreshToken:
-    """Begin a chain of refresh tokens for one tenant of the session, and return its first token.
+    """Begin a chain of refresh tokens for one more tenant of the session, and return its first token.
 
     A session has a bounded number of chains: the least used one makes room.
     """
-    now = timezone.now()
-    rows = RefreshFamily.objects.filter(session=session).order_by("-rotated_at").values_list("pk", flat=True)
-    surplus = list(rows[_FAMILIES_PER_SESSION - 1 :])
-    if surplus:
-        RefreshFamily.objects.filter(pk__in=surplus).delete()
-    family = RefreshFamily.objects.create(
-        session=session,
-        tenant_id=tenant_id,
-        scope=scope,
-        rotated_at=now,
-        idle_expires_at=now + _idle_lifetime(session.api),
-    )
+    execute(_MAKE_ROOM, session.pk, _FAMILIES_PER_SESSION - 1)
+    family = _new_family(session, tenant_id, scope)
+    insert(family)
     return _token(family)
-
-
-@transaction.atomic(savepoint=False)  # two round trips less, and nothing here is undone without its caller's work
-def rotate(*, text: str, api: Api) -> tuple[RefreshFamily, RefreshToken] | None:
-    """Exchange a refresh token for its successor: one winner, however many try at once.
-
-    The token before the newest one, within ``settings.REFRESH_GRACE`` of its exchange, gets the same successor again:
-    its owner lost the answer, or has two tabs. Anything older is in two hands, and ends the session.
-
-    Returns None when nothing was exchanged. That is no exception, because the caller must let the end of the session be
-    committed.
-    """
-    presented = _parse(text)
-    # The session is held too: who waits for the family must not go on with a session that ended meanwhile.
-    held = _live_families(api).select_for_update(of=("self", "session"), no_key=True)
-    family = presented and held.filter(pk=presented.family_id).first()
-    if not presented or not family or not presented.is_genuine(family.secret):
-        return None
-    now = timezone.now()
-    if presented.generation == family.generation:
-        family.generation += 1
-        family.rotated_at = now
-        family.idle_expires_at = now + _idle_lifetime(api)
-        family.save(update_fields=["generation", "rotated_at", "idle_expires_at"])
-        return family, _token(family)
-    if presented.generation == family.generation - 1 and now - family.rotated_at <= settings.REFRESH_GRACE:
-        return family, _token(family)
-    _end(Session.objects.filter(pk=family.session_id), EndReason.REFRESH_REUSED)
-    return None
-
-
-def session_of_refresh_token(*, text: str, api: Api) -> UUID | None:
-    """Return the id of the live session that a genuine refresh token belongs to, without using the token up."""
-    presented = _parse(text)
-    family = presented and _live_families(api).filter(pk=presented.family_id).first()
-    return family.session_id if presented and family and presented.is_genuine(family.secret) else None
 
 
 @transaction.atomic
@@ -122,7 +95,6 @@ def prove_again(*, session_id: UUID, user_id: UUID, methods: list[str]) -> Sessi
     return session
 
 
-@transaction.atomic
 def end_session(*, session_id: UUID, reason: EndReason) -> None:
     """End a session: its tokens are refused from the next request on. Ending it twice changes nothing."""
     _end(Session.objects.filter(pk=session_id), reason)
@@ -195,15 +167,26 @@ def prune_families(*, keep: timedelta, limit: int) -> int:
     return len(batch)
 
 
-def _begin(lifetime: timedelta, methods: list[str], device: Device, **session: Any) -> Session:
+def _new_session(lifetime: timedelta, methods: list[str], device: Device, **session: Any) -> Session:
     now = timezone.now()
-    return Session.objects.create(
+    return Session(
         methods=methods,
         authenticated_at=now,
         expires_at=now + lifetime,
         ip_address=device.ip_address,
         user_agent=device.user_agent[:300],
         **session,
+    )
+
+
+def _new_family(session: Session, tenant_id: UUID | None, scope: str) -> RefreshFamily:
+    now = timezone.now()
+    return RefreshFamily(
+        session=session,
+        tenant_id=tenant_id,
+        scope=scope,
+        rotated_at=now,
+        idle_expires_at=now + idle_lifetime(session.api),
     )
 
 
@@ -216,26 +199,9 @@ def _end(sessions: QuerySet[Session], reason: EndReason) -> None:
     sessions.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason)
 
 
-def _live_families(api: Api) -> QuerySet[RefreshFamily]:
-    now = timezone.now()
-    return RefreshFamily.objects.select_related("session", "session__user").filter(
-        idle_expires_at__gt=now,
-        session__api=api,
-        session__expires_at__gt=now,
-        session__ended_at=None,
-        session__user__is_active=True,
-    )
-
-
-def _idle_lifetime(api: str) -> timedelta:
+def idle_lifetime(api: str) -> timedelta:
+    """Return for how long a refresh token of an API is good if it is not used."""
     return settings.OPERATOR_IDLE_LIFETIME if api == Api.OPERATOR else settings.REFRESH_IDLE_LIFETIME
-
-
-def _parse(text: str) -> RefreshToken | None:
-    try:
-        return RefreshToken.parse(text)
-    except MalformedRefreshToken:
-        return None
 
 
 def _token(family: RefreshFamily) -> RefreshToken:

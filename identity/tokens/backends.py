@@ -79,7 +79,7 @@ class BearerBackend(BaseBackend):
         stands on is looked up, so none passes for another.
         """
         claims, kid = token.claims, token.kid
-        kind = claims.kind
+        kind = token.kind
         if kind is None or not claims.scope <= policy.ceiling(kind):
             raise InvalidToken
         if claims.sign_in is None:

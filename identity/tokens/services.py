@@ -15,9 +15,9 @@ from identity.members import selectors as members
 from identity.members import services as memberships
 from identity.members.errors import NotAMember
 from identity.members.models import Membership
-from identity.sessions import selectors as session_selectors
 from identity.sessions import services as sessions
-from identity.sessions.models import Api, EndReason, RefreshFamily
+from identity.sessions.models import Api, EndReason
+from identity.sessions.rotation import Rotated, continuing, rotating, session_of_refresh_token
 from identity.sessions.services import Device
 from identity.tokens.authority import Authority
 from identity.tokens.errors import InvalidCredentials, InvalidScope, InvalidToken
@@ -53,15 +53,32 @@ def sign_in(
     """
     if host_tenant is not None and slug not in (None, host_tenant.slug):
         raise TenantMismatch
-    authority = Authority.of_person(_membership(user.pk, host_tenant, slug))
-    return start(user=user, authority=authority, api=Api.TENANT, scope=scope, methods=methods, device=device)
+    membership = _membership(user.pk, host_tenant, slug)
+    return start(
+        user=user,
+        authority=Authority.of_person(membership),
+        api=Api.TENANT,
+        scope=scope,
+        methods=methods,
+        device=device,
+        entering=membership,
+    )
 
 
-@transaction.atomic
 def start(
-    *, user: User, authority: Authority, api: Api, scope: str, methods: list[str], device: Device
+    *,
+    user: User,
+    authority: Authority,
+    api: Api,
+    scope: str,
+    methods: list[str],
+    device: Device,
+    entering: Membership | None = None,
 ) -> IssuedTokens:
     """Start a session with `authority` and issue its first tokens.
+
+    Args:
+        entering: by which they enter a tenant.
 
     Raises:
         InvalidScope: nothing of what was asked for can be had.
@@ -70,15 +87,22 @@ def start(
     scopes = authority.scopes(scope)
     if not scopes:
         raise InvalidScope
-    if not accounts.hold_credentials(user):
-        raise InvalidCredentials
-    session = sessions.start_session(user_id=user.pk, api=api, methods=methods, device=device, scope=scope)
-    tenant_id = authority.tenant.pk if authority.tenant else None
-    refresh_token = sessions.start_family(session=session, tenant_id=tenant_id, scope="")
-    return mint_for_session(session, authority, scopes, refresh_token=refresh_token)
+    with accounts.credentials_held(user) as held:
+        if not held:
+            raise InvalidCredentials
+        session, refresh_token = sessions.start_session(
+            user_id=user.pk,
+            api=api,
+            tenant_id=authority.tenant.pk if authority.tenant else None,
+            methods=methods,
+            device=device,
+            scope=scope,
+        )
+        if entering is not None:
+            memberships.note_use(entering)
+        return mint_for_session(session, authority, scopes, refresh_token=refresh_token)
 
 
-@transaction.atomic
 def switch(*, caller: SignedIn, slug: str, scope: str = "") -> IssuedTokens:
     """Enter another tenant of the same person: one more family of their session. The present one goes on.
 
@@ -88,17 +112,19 @@ def switch(*, caller: SignedIn, slug: str, scope: str = "") -> IssuedTokens:
         InvalidScope: nothing of what was asked for, now and at sign-in, can be had there.
         InvalidToken: the session has ended a moment ago.
     """
-    session = session_selectors.live_sessions().filter(pk=caller.session_id, user_id=caller.user_id).first()
-    if session is None:
-        raise InvalidToken
-    membership = _membership(caller.user_id, None, slug)
-    authority = Authority.of_person(membership)
-    scopes = authority.scopes(session.scope, scope)
-    if not scopes:
-        raise InvalidScope
-    tenant_id = authority.tenant.pk if authority.tenant else None
-    refresh_token = sessions.start_family(session=session, tenant_id=tenant_id, scope=scope)
-    return mint_for_session(session, authority, scopes, refresh_token=refresh_token, grant=Grant.SWITCH)
+    with continuing(session_id=caller.session_id, user_id=caller.user_id) as session:
+        if session is None:
+            raise InvalidToken
+        membership = _membership(caller.user_id, None, slug)
+        authority = Authority.of_person(membership)
+        scopes = authority.scopes(session.scope, scope)
+        if not scopes:
+            raise InvalidScope
+        if membership is not None:
+            memberships.note_use(membership)
+        tenant_id = authority.tenant.pk if authority.tenant else None
+        refresh_token = sessions.start_family(session=session, tenant_id=tenant_id, scope=scope)
+        return mint_for_session(session, authority, scopes, refresh_token=refresh_token, grant=Grant.SWITCH)
 
 
 def refresh(*, text: str, host_tenant: TenantRef | None, scope: str = "") -> IssuedTokens:
@@ -114,17 +140,15 @@ def refresh(*, text: str, host_tenant: TenantRef | None, scope: str = "") -> Iss
         InvalidScope: nothing of what is asked for can be had; the refresh token stays good.
     """
 
-    def authority_of(family: RefreshFamily) -> Authority:
-        if host_tenant is not None and family.tenant_id != host_tenant.id:
+    def authority_of(rotated: Rotated) -> Authority:
+        if host_tenant is not None and rotated.tenant_id != host_tenant.id:
             raise TenantMismatch
-        return authority_now(user_id=family.session.user_id, tenant_id=family.tenant_id)
+        return _authority_of(rotated.membership, rotated.tenant_id)
 
     return exchange(text=text, api=Api.TENANT, authority_of=authority_of, scope=scope)
 
 
-def exchange(
-    *, text: str, api: Api, authority_of: Callable[[RefreshFamily], Authority], scope: str = ""
-) -> IssuedTokens:
+def exchange(*, text: str, api: Api, authority_of: Callable[[Rotated], Authority], scope: str = "") -> IssuedTokens:
     """Exchange a refresh token of `api`; `authority_of` says what its family's person may do now, or raises.
 
     What it raises undoes the exchange. A replayed token ends its session, and that is kept.
@@ -133,15 +157,15 @@ def exchange(
         InvalidToken: the refresh token is no good.
         InvalidScope: nothing of what is asked for can be had.
     """
-    with transaction.atomic():
-        rotated = sessions.rotate(text=text, api=api)
+    with rotating(text=text, api=api) as rotated:
         if rotated is not None:
-            family, refresh_token = rotated
-            authority = authority_of(family)
-            scopes = authority.scopes(family.session.scope, family.scope, scope)
+            authority = authority_of(rotated)
+            scopes = authority.scopes(rotated.session.scope, rotated.scope, scope)
             if scope and not scopes:
                 raise InvalidScope
-            return mint_for_session(family.session, authority, scopes, refresh_token=refresh_token, grant=Grant.REFRESH)
+            return mint_for_session(
+                rotated.session, authority, scopes, refresh_token=rotated.refresh_token, grant=Grant.REFRESH
+            )
     raise InvalidToken
 
 
@@ -180,7 +204,7 @@ def client_credentials(*, client: Client, scope: str) -> IssuedTokens:
 
 def sign_out(*, text: str, api: Api, reason: EndReason = EndReason.LOGOUT) -> None:
     """End the session of a refresh token. One that is no good any more has no session to end."""
-    session_id = sessions.session_of_refresh_token(text=text, api=api)
+    session_id = session_of_refresh_token(text=text, api=api)
     if session_id is not None:
         sessions.end_session(session_id=session_id, reason=reason)
 
@@ -192,12 +216,16 @@ def authority_now(*, user_id: UUID, tenant_id: UUID | None) -> Authority:
         InvalidToken: they have no active place there (any more).
         TenantSuspended: nobody may enter it for now.
     """
-    if tenant_id is None:
-        return Authority.of_person(None)
-    membership = members.membership(user_id=user_id, tenant_id=tenant_id)
-    if membership is None:
+    membership = members.membership(user_id=user_id, tenant_id=tenant_id) if tenant_id is not None else None
+    return _authority_of(membership, tenant_id)
+
+
+def _authority_of(membership: Membership | None, tenant_id: UUID | None) -> Authority:
+    """Return what a person may do in the tenant that they mean to be in; raises as ``authority_now``."""
+    if membership is not None:
+        refuse_suspended(membership.tenant)
+    elif tenant_id is not None:
         raise InvalidToken
-    refuse_suspended(membership.tenant)
     return Authority.of_person(membership)
 
 
@@ -222,5 +250,4 @@ def _membership(user_id: UUID, host_tenant: TenantRef | None, slug: str | None) 
     if membership is None:
         raise NotAMember
     refuse_suspended(membership.tenant)
-    memberships.note_use(membership)
     return membership

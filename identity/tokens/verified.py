@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 
 from rest_framework_simplejwt.exceptions import TokenError
@@ -12,6 +13,7 @@ from identity.keys import selectors as keys
 from identity.tokens.claims import Claims
 from identity.tokens.liveness import REMEMBERED
 from identity.tokens.tokens import AccessToken
+from permissions.principals import Kind
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class Verified:
 
     claims: Claims
     kid: str
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        """See ``Claims.kind``: worked out once for each token."""
+        return self.claims.kind
 
 
 class _Remembered:

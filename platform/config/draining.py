@@ -16,8 +16,9 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         if self.alive:
             return
         for listener in self.sockets:
-            self._accept_those_who_wait(listener)
-            listener.close()
+            if listener.sock is not None:  # not closed already: it may be told to stop more than once
+                self._accept_those_who_wait(listener)
+                listener.close()
 
     def _accept_those_who_wait(self, listener: object) -> None:
         """Take in whom the kernel has let in already: closing would cut them off."""

@@ -129,14 +129,21 @@ def _count_token(*, grant: str, **_: Any) -> None:
     TOKENS.labels(grant).inc()
 
 
+_noted_pool: list[int] = []  # of this process
+
+
 def _note_pool(**_: Any) -> None:
     """Note how the pool stands when a request is over and has given its connection back: what is in use is others'."""
     pool = connections[APP]._connection_pools.get(APP)  # type: ignore[attr-defined]  # noqa: SLF001 -- `pool` would open one
     if pool is None:
         return
     stats = pool.get_stats()
-    idle = stats["pool_available"]
+    found = [stats[name] for name in ("pool_available", "pool_size", "pool_max", "requests_waiting")]
+    if found == _noted_pool:  # mostly it stands as it did
+        return
+    _noted_pool[:] = found
+    idle, size, limit, waiting = found
     POOL.labels("idle").set(idle)
-    POOL.labels("in_use").set(stats["pool_size"] - idle)
-    POOL_LIMIT.set(stats["pool_max"])
-    POOL_WAITING.set(stats["requests_waiting"])
+    POOL.labels("in_use").set(size - idle)
+    POOL_LIMIT.set(limit)
+    POOL_WAITING.set(waiting)

@@ -3,10 +3,12 @@
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+from corsheaders import middleware as cors
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from permissions import throttles
 from permissions.endpoints import answered_methods
@@ -44,42 +46,41 @@ def _address(text: str) -> str | None:
     return None if getattr(parsed, "scope_id", None) else str(parsed)
 
 
-class RateLimitMiddleware:
-    """Say in every answer of an endpoint how much of its limits is left, whatever the answer is."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
+class CorsMiddleware(cors.CorsMiddleware):
+    """django-cors-headers', which has nothing to say to whoever is no browser app on another origin: only that the
+    answer to such an app would be another one.
+    """
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        for name, value in throttles.headers_of(request).items():
-            response.headers[name] = value
+        if request.method == "OPTIONS" or "HTTP_ORIGIN" in request.META:
+            return cast("HttpResponseBase", super().__call__(request))
+        response = cast("HttpResponseBase", self.get_response(request))
+        if self.is_enabled(request):
+            patch_vary_headers(response, ("origin",))
         return response
 
 
-class NoStoreMiddleware:
-    """Keep every answer out of caches that does not say otherwise: what a caller may see can change at any moment."""
+class AnswerMiddleware:
+    """Say in every answer what holds for all: how long it is, that nobody shows it in a frame, that no cache keeps it
+    unless it says so itself (what a caller may see can change at any moment), and how much of its limits is left.
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        response.headers.setdefault("Cache-Control", "no-store")
-        return response
-
-
-class OptionsMiddleware:
-    """Answer OPTIONS for every endpoint: which methods it has is in the public documentation anyway.
-
-    CORS preflight is answered before this, by django-cors-headers.
+    It answers OPTIONS for every endpoint, too: which methods it has is in the public documentation anyway. CORS
+    preflight is answered before this, by django-cors-headers.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        response = self.get_response(request)
+        headers = response.headers
+        for name, value in throttles.headers_of(request).items():
+            headers[name] = value
+        headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault("X-Frame-Options", settings.X_FRAME_OPTIONS)
+        if isinstance(response, HttpResponse):
+            headers.setdefault("Content-Length", str(len(response.content)))
+        return response
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -31,13 +31,19 @@ class ObservingMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
-        with tracing.traced(telemetry.current() or tracing.begin(request.headers)):
+        with tracing.traced(telemetry.current() or tracing.begin(_carrier(request))):
             response = self.get_response(request)
             try:
                 _tell(request, response, time.perf_counter() - began)
             except Exception:  # what was done stays done, and its answer is on its way
                 log.exception("A request could not be counted.")
         return response
+
+
+def _carrier(request: HttpRequest) -> Mapping[str, str]:
+    """Return the headers of a trace. Looked for by name: nobody else needs all headers."""
+    meta = request.META
+    return {"traceparent": meta.get("HTTP_TRACEPARENT", ""), "tracestate": meta.get("HTTP_TRACESTATE", "")}
 
 
 def _tell(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
@@ -48,7 +54,8 @@ def _tell(request: HttpRequest, response: HttpResponseBase, seconds: float) -> N
     metrics.count_request(
         method=method, route=route, status=response.status_code, seconds=seconds, code=code, tenant=slug
     )
-    if settings.ACCESS_LOG:
+    level = logging.DEBUG if route.startswith(_PROBES) else logging.INFO
+    if settings.ACCESS_LOG and log.isEnabledFor(level):
         fields: dict[str, Any] = {
             "method": method,
             "route": route,
@@ -59,7 +66,6 @@ def _tell(request: HttpRequest, response: HttpResponseBase, seconds: float) -> N
             "code": code,
         }
         fields = {name: value for name, value in fields.items() if value is not None}
-        level = logging.DEBUG if route.startswith(_PROBES) else logging.INFO
         log.log(
             level, "%s %s %s %.1f ms", method, route, response.status_code, seconds * 1000, extra={"fields": fields}
         )

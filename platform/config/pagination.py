@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # DRF imports this module while it imports APIView
     from rest_framework.views import APIView
 
 _SALT = "tenantry.cursor"
+_OF_ONE_ROW = ("retrieve", "update", "partial_update", "destroy")  # DRF's names of a viewset's actions
 
 
 class SignedCursorPagination(CursorPagination):
@@ -84,7 +85,13 @@ class SignedCursorPagination(CursorPagination):
 
 
 class StrictOrderingFilter(OrderingFilter):
-    """Ordering by the fields that a view names; asking for another one is an error, not a shrug."""
+    """Ordering by the fields that a view names; another one is an error, not a shrug. One row has no order."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> QuerySet[Any]:
+        if getattr(view, "action", None) in _OF_ONE_ROW and not request.query_params:
+            return queryset
+        found: QuerySet[Any] = super().filter_queryset(request, queryset, view)
+        return found
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> Any:
         raw = request.query_params.get(self.ordering_param)

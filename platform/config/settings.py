@@ -101,6 +101,7 @@ SHARED_APPS = [
     "identity.keys",
     "identity.tokens",
     "identity.oauth",
+    "identity.scim",
     "jobs",
     "operators",
 ]
@@ -124,14 +125,10 @@ MIDDLEWARE = [
     "config.observing.ObservingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.middleware.NoStoreMiddleware",
-    "config.middleware.RateLimitMiddleware",
+    "config.middleware.CorsMiddleware",
+    "config.middleware.AnswerMiddleware",
     "tenants.routing.middleware.HostMiddleware",
     "tenants.context.middleware.TenantContextMiddleware",
-    "config.middleware.OptionsMiddleware",
 ]
 PUBLIC_ENDPOINTS = public_endpoints.PUBLIC_ENDPOINTS
 ROOT_URLCONF = "config.urls"
@@ -333,9 +330,10 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["permissions.throttles.LimitThrottle"],
     "DEFAULT_PARSER_CLASSES": ["config.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["config.renderers.FastJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.negotiation.FastContentNegotiation",
     "DEFAULT_FILTER_BACKENDS": [
         "config.filters.ViewFilterBackend",
-        "rest_framework.filters.SearchFilter",
+        "config.filters.ViewSearchFilter",
         "config.pagination.StrictOrderingFilter",
     ],
     "DEFAULT_PAGINATION_CLASS": "config.pagination.SignedCursorPagination",
@@ -379,7 +377,10 @@ SECURE_HSTS_SECONDS = 0 if IN_DEVELOPMENT else env.int("HSTS_SECONDS", default=3
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not IN_DEVELOPMENT
 SECURE_HSTS_PRELOAD = not IN_DEVELOPMENT
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
-SILENCED_SYSTEM_CHECKS = ["security.W003"]  # no CSRF middleware: no cookie says who is calling, bearer tokens do
+SILENCED_SYSTEM_CHECKS = [
+    "security.W002",  # config.middleware.AnswerMiddleware says X-Frame-Options
+    "security.W003",  # no CSRF middleware: no cookie says who is calling, bearer tokens do
+]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 

@@ -3,11 +3,12 @@
 from django.urls import include, path
 
 from config import docs, health
+from config.routes import IndexedResolver
 from config.urls_tenant import handler400, handler403, handler404, handler500
 
 __all__ = ["handler400", "handler403", "handler404", "handler500", "operator_api", "urlpatterns"]
 
-operator_api = [path("operator/v1/", include("operators.urls"))]
+operator_api = [IndexedResolver("operator/v1/", [path("", include("operators.urls"))])]
 
 urlpatterns = [
     *operator_api,

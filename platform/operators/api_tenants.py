@@ -207,7 +207,7 @@ class TenantSearch(SearchFilter):
 
 
 _filters: list[Any] = list(api_settings.DEFAULT_FILTER_BACKENDS)  # classes by now, whatever their type says
-_FILTERS = [TenantSearch if each is SearchFilter else each for each in _filters]
+_FILTERS = [TenantSearch if issubclass(each, SearchFilter) else each for each in _filters]
 
 
 @extend_schema_view(list=extend_schema(summary="List tenants"))

@@ -8,7 +8,8 @@ from identity.accounts import selectors as accounts
 from identity.accounts.models import User
 from identity.invitations import services as invitations
 from identity.members import services as members
-from identity.sessions.models import Api, RefreshFamily
+from identity.sessions.models import Api
+from identity.sessions.rotation import Rotated
 from identity.sessions.services import Device
 from identity.tokens import services as tokens
 from identity.tokens.authority import Authority
@@ -47,7 +48,7 @@ def refresh(*, text: str) -> IssuedTokens:
     Raises:
         InvalidToken: it is no good, or its person is no longer on the staff.
     """
-    return tokens.exchange(text=text, api=Api.OPERATOR, authority_of=_of_family)
+    return tokens.exchange(text=text, api=Api.OPERATOR, authority_of=_of_rotated)
 
 
 def create_tenant(*, name: str, slug: str, owner_email: str | None = None) -> Tenant:
@@ -100,8 +101,8 @@ def current_authority(user_id: UUID) -> Authority:
     return _authority(operator)
 
 
-def _of_family(family: RefreshFamily) -> Authority:
-    return current_authority(family.session.user_id)
+def _of_rotated(rotated: Rotated) -> Authority:
+    return current_authority(rotated.session.user_id)
 
 
 def _authority(operator: Operator) -> Authority:

@@ -6,7 +6,7 @@ A thread that serves no request and does no job acts as whoever started the comm
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from permissions.principals import Principal
@@ -83,13 +83,17 @@ def working(*, job_id: UUID, kind: str = "", tenant_id: UUID | None = None) -> I
 
 def identify(principal: Principal) -> None:
     """Say who makes the present request."""
+    now = acting()
     _acting.set(
-        replace(
-            acting(),
+        Acting(
             kind=str(principal.kind),
             id=principal.id,
+            name=now.name,
             act=principal.actor,
             session_id=principal.session_id,
             tenant_id=principal.tenant_id,
+            job=now.job,
+            address=now.address,
+            request_id=now.request_id,
         )
     )

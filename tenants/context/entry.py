@@ -97,7 +97,7 @@ def enter(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Iterator[Entry]:
         entry = _entry(tenant_id, guard, row)
         if row is not None and not row[-1]:
             raise NoSuchSchema(entry.tenant.schema_name)
-        with connection.as_tenant(entry.tenant), _restored(connection, nested=nested):
+        with connection.as_tenant(entry.tenant), _restored(connection) if nested else nullcontext():
             yield entry
 
 
@@ -122,7 +122,7 @@ def as_person(person_id: UUID) -> Iterator[None]:
     with nullcontext() if nested else connection.opening(statement), transaction.atomic():
         if nested:
             _fetch(connection, statement)
-        with _restored(connection, nested=nested):
+        with _restored(connection) if nested else nullcontext():
             yield
 
 
@@ -148,7 +148,7 @@ def maintain(tenant: Tenant) -> Iterator[None]:
     with as_owner():
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('search_path', quote_ident(%s), true)", [tenant.schema_name])
-        with connection.as_tenant(tenant), _restored(connection, nested=nested):
+        with connection.as_tenant(tenant), _restored(connection) if nested else nullcontext():
             yield
 
 
@@ -170,10 +170,10 @@ def in_tenant() -> bool:
 
 
 @contextmanager
-def _restored(connection: DatabaseWrapper, *, nested: bool) -> Iterator[None]:
+def _restored(connection: DatabaseWrapper) -> Iterator[None]:
     """Take a transaction that goes on afterwards back to ``public`` and its own role; one that ends needs no help."""
     yield
-    if nested and not connection.needs_rollback:
+    if not connection.needs_rollback:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL ROLE NONE; SET LOCAL search_path TO public; SET LOCAL tenantry.person TO ''")
 

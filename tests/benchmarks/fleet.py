@@ -146,6 +146,15 @@ def measure(server: EmbeddedPostgres, tenants: int, sample: int) -> dict[str, An
     return report
 
 
+def run(tenants: int, sample: int, *, durable: bool) -> dict[str, Any]:
+    """Measure both on a server of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # the server is another user's if we are root
+        os.environ["DATA_DIR"] = folder
+        with EmbeddedPostgres(Path(folder), durable=durable) as server:
+            return measure(server, tenants, min(sample, tenants))
+
+
 def _settle(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as owner:
         owner.execute("VACUUM ANALYZE")
@@ -179,11 +188,7 @@ def main() -> None:
         part, *arguments = options.part
         sys.stdout.write(json.dumps(globals()[part](*map(int, arguments))))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)  # the server is another user's if we are root
-        os.environ["DATA_DIR"] = folder
-        with EmbeddedPostgres(Path(folder), durable=options.durable) as server:
-            report = measure(server, options.tenants, min(options.stock, options.tenants))
+    report = run(options.tenants, options.stock, durable=options.durable)
     if options.json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from fleet import OURS, PROGRESS, ROOT, STOCK, in_process
 from rich.console import Console
 from rich.table import Table
 
-from config.embedded_postgres import EmbeddedPostgres
+sys.path[:0] = [str(Path(__file__).parents[2] / "platform"), str(Path(__file__).parents[2])]
+
+from config.embedded_postgres import EmbeddedPostgres  # noqa: E402 -- of our own source root
+from tests.benchmarks.fleet import OURS, PROGRESS, ROOT, STOCK, in_process  # noqa: E402
 
 
 def ours(rounds: int) -> dict[str, list[float]]:

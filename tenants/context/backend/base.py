@@ -8,6 +8,7 @@ itself takes it out again at commit or rollback.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +17,7 @@ from django.db.backends.utils import debug_transaction
 from django_tenants.postgresql_backend import base
 from django_tenants.utils import get_public_schema_name
 
+from tenants.context.backend.times import with_fast_times
 from tenants.wall.roles import APP
 
 # What must not be true of the role that serves, and why: each is a way around the wall.
@@ -63,6 +65,20 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-ten
                     " wall. Serve as a role that owns nothing; see README, 'Roles in the database'."
                 )
             DatabaseWrapper._examined = True
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return how to connect, and how what Postgres says becomes Python's."""
+        params: dict[str, Any] = super().get_connection_params()
+        if self.timezone is UTC:
+            params["context"] = with_fast_times(params["context"])
+        return params
+
+    def _set_autocommit(self, autocommit: bool) -> None:  # noqa: FBT001 -- Django's
+        """Switch the driver's mode where it is another one. It stays in autocommit mode when a transaction opens with a
+        statement, so there is nothing to switch back, nor in a connection out of the pool.
+        """
+        if self.connection.autocommit is not autocommit:
+            super()._set_autocommit(autocommit)
 
     def _handle_search_path(self, cursor: Any = None) -> None:
         """Send nothing: the path is the transaction's, set once by ``tenants.context``."""

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 from urllib.parse import urlencode
 
@@ -39,6 +39,7 @@ class Case:
 
     Attributes:
         make: the next call.
+        status: what the answer is to have.
         learn: what to keep of an answer's JSON, for a client whose next request depends on it.
     """
 
@@ -58,21 +59,23 @@ class Case:
             self.learn(json.loads(body))
 
 
-SESSIONS = 128  # of the first tenant's owner: each client that refreshes needs one that nobody has refreshed
+SESSIONS = 160  # of the first tenant's owner: each client that refreshes needs one that nobody has refreshed
+SIGNING_IN = 10  # so many tenants of ours have an owner with a password, and a machine client
 _OF_TUNED = SESSIONS // 2  # stock and tuned have one database, so they share them
 Tenant = Mapping[str, Any]  # host, token, projects; slug, refresh, email, client of the first few
 
 
-def cases(peer: str, state: Mapping[str, Any], *, slot: int = 0, tenants: int = 1) -> dict[str, Case]:
+def cases(peer: str, state: Mapping[str, Any], *, slot: int = 0, tenants: int = 1, skip: int = 0) -> dict[str, Case]:
     """Return what this peer answers, by name.
 
     Args:
         slot: which of several clients asks; each has sessions of its own.
-        tenants: over so many the requests go, one after the other.
+        tenants: over so many the requests for rows go, one after the other.
+        skip: the first tenants that are left alone.
     """
     if peer == "floors":
         return {name: Case(lambda path=path: Call("GET", path, "localhost")) for name, path in state["paths"].items()}
-    every = state["tenants"][:tenants]
+    every = state["tenants"][skip : skip + tenants]
     turn = count(slot)
 
     def of(method: str, path: str = "/api/v1/projects", body: Any = None) -> Callable[[], Call]:
@@ -95,7 +98,9 @@ def cases(peer: str, state: Mapping[str, Any], *, slot: int = 0, tenants: int = 
         "PATCH": Case(of("PATCH", "/api/v1/projects/{project}", {"description": "Changed by a benchmark."})),
     }
     return found | (
-        _of_ours(state, slot) if peer == "ours" else _of_stock(state, slot + (_OF_TUNED if peer == "tuned" else 0))
+        _of_ours(state, slot, tenants)
+        if peer == "ours"
+        else _of_stock(state, slot + (_OF_TUNED if peer == "tuned" else 0))
     )
 
 
@@ -103,22 +108,29 @@ def _post(path: str, host: str, body: Any, **more: str) -> Call:
     return Call("POST", path, host, json.dumps(body).encode(), JSON, **more)
 
 
-def _of_ours(state: Mapping[str, Any], slot: int) -> dict[str, Case]:
+def _of_ours(state: Mapping[str, Any], slot: int, tenants: int) -> dict[str, Case]:
     tenant, other = state["tenants"][0], state["tenants"][-1]
     host, api = tenant["host"], "localhost"
-    client = tenant["client"]
-    basic = "Basic " + base64.b64encode(f"{client['id']}:{client['secret']}".encode()).decode()
-    login = {"email": tenant["email"], "password": PASSWORD}
+    signing_in = cycle([each for each in state["tenants"][:tenants] if "client" in each])
+
+    def log_in() -> Call:
+        who = next(signing_in)
+        return _post("/api/v1/auth/login", who["host"], {"email": who["email"], "password": PASSWORD})
+
+    def as_client(path: str, **fields: str) -> Call:
+        who = next(signing_in)["client"]
+        basic = "Basic " + base64.b64encode(f"{who['id']}:{who['secret']}".encode()).decode()
+        return _form(path, api, basic, **{key: value.format(**who) for key, value in fields.items()})
+
+    def switch() -> Call:
+        return _post("/api/v1/auth/switch", api, {"tenant": other["slug"]}, authorization=f"Bearer {tenant['both']}")
+
     return {
-        "login": Case(lambda: _post("/api/v1/auth/login", host, login)),
+        "login": Case(log_in),
         "refresh": _refreshing("/api/v1/auth/refresh", host, "refresh_token", tenant["refresh"][slot]),
-        "switch": Case(
-            lambda: _post(
-                "/api/v1/auth/switch", api, {"tenant": other["slug"]}, authorization=f"Bearer {tenant['both']}"
-            )
-        ),
-        "client_credentials": Case(lambda: _form("/oauth/token", api, basic, grant_type="client_credentials")),
-        "introspect": Case(lambda: _form("/oauth/introspect", api, basic, token=client["token"])),
+        "switch": Case(switch),
+        "client_credentials": Case(lambda: as_client("/oauth/token", grant_type="client_credentials")),
+        "introspect": Case(lambda: as_client("/oauth/introspect", token="{token}")),
         "JWKS": Case(lambda: Call("GET", "/.well-known/jwks.json", api)),
     }
 

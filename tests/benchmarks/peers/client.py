@@ -1,8 +1,10 @@
 """A load client: so many connections that stay open, each with one request at a time, in one process.
 
-    python -m tests.benchmarks.peers.client PEER STATE PORT CASE CONNECTIONS FIRST_SLOT SECONDS TENANTS
+    python -m tests.benchmarks.peers.client '{"peer": "ours", "state": FILE, "port": 8000, "cases": ["GET one"],
+        "connections": 8, "first": 0, "seconds": 4, "tenants": 1, "skip": 0, "rate": null, "limited": false}'
 
-Prints JSON: the number of answers, the seconds, and how long each took. Talks to 127.0.0.1 alone.
+Prints JSON: the number of answers and of 429s among them, the seconds, and how long each answer took. Talks to
+127.0.0.1 alone.
 """
 
 import json
@@ -10,18 +12,48 @@ import selectors
 import socket
 import sys
 import time
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.peers.calls import Case, cases
 
 
+@dataclass(frozen=True)
+class Load:
+    """What is sent.
+
+    Attributes:
+        cases: what each connection asks, one after the other, again and again.
+        first: the first session that is used for refreshing: each connection has its own.
+        tenants: over so many the requests go, after `skip` that are left alone.
+        rate: requests in a second, of all connections together, at even distances; None: as fast as answers come.
+        limited: a 429 is an answer too.
+    """
+
+    peer: str
+    state: str
+    port: int
+    cases: list[str]
+    connections: int
+    first: int
+    seconds: float
+    tenants: int
+    skip: int = 0
+    rate: float | None = None
+    limited: bool = False
+
+
 class Connection:
     """One client."""
 
-    def __init__(self, port: int, case: Case) -> None:
-        self.port, self.case = port, case
+    def __init__(self, port: int, asked: list[Case], *, limited: bool) -> None:
+        self.port, self.cases, self.limited = port, cycle(asked), limited
         self.socket = self._connect()
+        self.due = self.began = 0.0
+        self.waits = False
+        self.refused = 0
 
     def _connect(self) -> socket.socket:
         connected = socket.create_connection(("127.0.0.1", self.port))
@@ -30,7 +62,8 @@ class Connection:
 
     def ask(self) -> None:
         """Send the next request."""
-        self.received = b""
+        self.received, self.waits = b"", True
+        self.case = next(self.cases)
         data = self.case.make().as_bytes()
         self.began = time.perf_counter()
         self.socket.sendall(data)
@@ -45,7 +78,12 @@ class Connection:
         if not end or not _is_whole(head, body):
             return None
         took = time.perf_counter() - self.began
-        self.case.check(int(head[9:12]), body)
+        self.waits = False
+        status = int(head[9:12])
+        if status == 429 and self.limited:
+            self.refused += 1
+        else:
+            self.case.check(status, body)
         return took
 
 
@@ -57,29 +95,39 @@ def _is_whole(head: bytes, body: bytes) -> bool:
     return len(body) >= int(after.partition(b"\r\n")[0])
 
 
-def run(connections: list[Connection], seconds: float) -> dict[str, Any]:
+def run(connections: list[Connection], seconds: float, rate: float | None) -> dict[str, Any]:
     """Ask for so long."""
     waiting, took = selectors.DefaultSelector(), []
-    for each in connections:
-        waiting.register(each.socket, selectors.EVENT_READ, each)
-        each.ask()
+    distance = len(connections) / rate if rate else 0.0  # between two requests of one connection
     began = time.perf_counter()
+    for number, each in enumerate(connections):
+        waiting.register(each.socket, selectors.EVENT_READ, each)
+        each.due = began + distance * number / len(connections)
     while (now := time.perf_counter()) - began < seconds:
-        for key, _ in waiting.select(timeout=1):
+        idle = [each for each in connections if not each.waits]
+        for each in idle:
+            if each.due <= now:
+                each.due = max(each.due + distance, now)  # whoever is late asks at once, and does not catch up
+                each.ask()
+        next_due = min((each.due for each in connections if not each.waits), default=now + 1)
+        for key, _ in waiting.select(timeout=max(0.0, next_due - now)):
             found = key.data.answered()
             if found is not None:
                 took.append(found)
-                key.data.ask()
-    return {"answers": len(took), "seconds": now - began, "took": took}
+    refused = sum(each.refused for each in connections)
+    return {"answers": len(took), "refused": refused, "seconds": now - began, "took": took}
 
 
 def main() -> None:
     """Do what the command line says."""
-    peer, state_file, port, name, number, first, seconds, tenants = sys.argv[1:]
-    state = json.loads(Path(state_file).read_text())
-    slots = range(int(first), int(first) + int(number))
-    made = [Connection(int(port), cases(peer, state, slot=slot, tenants=int(tenants))[name]) for slot in slots]
-    json.dump(run(made, float(seconds)), sys.stdout)
+    load = Load(**json.loads(sys.argv[1]))
+    state = json.loads(Path(load.state).read_text())
+    made = []
+    for slot in range(load.first, load.first + load.connections):
+        known = cases(load.peer, state, slot=slot, tenants=load.tenants, skip=load.skip)
+        asked = [known[name] for name in load.cases]
+        made.append(Connection(load.port, asked, limited=load.limited))
+    json.dump(run(made, load.seconds, load.rate), sys.stdout)
 
 
 if __name__ == "__main__":

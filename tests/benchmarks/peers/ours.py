@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-from tests.benchmarks.peers.calls import PASSWORD, SESSIONS
+from tests.benchmarks.peers.calls import PASSWORD, SESSIONS, SIGNING_IN
 
 ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -38,7 +38,6 @@ def prepare(tenants: int) -> dict[str, Any]:
     for tenant in {made[0]["id"], made[-1]["id"]}:
         members.add_member(tenant_id=tenant, user_id=both.pk, role="member")
     made[0]["both"] = _sign_in(both, made[0]["id"]).access_token
-    _as_client(made[0])
     return {"tenants": [json.loads(json.dumps(tenant, default=str)) for tenant in made], "prefix": "", "suffix": ""}
 
 
@@ -52,21 +51,26 @@ def _tenant(number: int) -> dict[str, Any]:
 
     slug, email = f"tenant-{number}", f"owner{number}@people.test"
     tenant = lifecycle.provision(name="A tenant", slug=slug)
-    owner = _person(email) if number else accounts.create_user(email=email, password=PASSWORD)
+    signs_in = number < SIGNING_IN
+    owner = accounts.create_user(email=email, password=PASSWORD) if signs_in else _person(email)
     members.add_member(tenant_id=tenant.pk, user_id=owner.pk, role="owner")
     with enter(tenant.pk), connection.cursor() as cursor:
         cursor.execute(ROWS, [owner.pk])
         projects = [row[0] for row in cursor.fetchall()]
     issued = [_sign_in(owner, tenant.pk) for _ in range(1 if number else SESSIONS)]
-    return {
+    made: dict[str, Any] = {
         "id": tenant.pk,
         "slug": slug,
+        "schema": tenant.schema_name,
         "host": f"{slug}.localhost",
         "email": email,
         "token": issued[0].access_token,
         "refresh": [each.refresh_token for each in issued] if number == 0 else [],
         "projects": projects,
     }
+    if signs_in:
+        made["client"] = _client_of(tenant.pk)
+    return made
 
 
 def _person(email: str) -> Any:
@@ -90,33 +94,16 @@ def _sign_in(person: Any, tenant_id: Any) -> Any:
     return tokens.start(user=person, authority=authority, api=Api.TENANT, scope="", methods=["pwd"], device=device)
 
 
-def _as_client(tenant: dict[str, Any]) -> None:
+def _client_of(tenant_id: Any) -> dict[str, Any]:
     from identity.clients import services as clients
     from identity.tokens import services as tokens
 
     scope = ["projects:write", "tasks:write"]
     client, secret = clients.create_client(
-        tenant_id=tenant["id"], name="Machine", scope=scope, by=tenant["id"], held=frozenset(scope), expires_at=None
+        tenant_id=tenant_id, name="Machine", scope=scope, by=tenant_id, held=frozenset(scope), expires_at=None
     )
     token = tokens.client_credentials(client=client, scope="").access_token
-    tenant["client"] = {"id": client.pk, "secret": secret, "token": token}
-
-
-def reset() -> None:
-    """Delete what POSTs have made: lists stay as long as they were."""
-    from django.db import connections
-    from psycopg import sql
-
-    from tenants.context.ownership import as_owner
-    from tenants.registry.models import Tenant
-
-    with as_owner(), connections["owner"].cursor() as cursor:
-        for (name,) in Tenant.objects.values_list("schema_name")[:100]:
-            cursor.execute(
-                sql.SQL("DELETE FROM {}.projects_project WHERE name = 'Posted'")
-                .format(sql.Identifier(name))
-                .as_string()
-            )
+    return {"id": client.pk, "secret": secret, "token": token}
 
 
 if __name__ == "__main__":

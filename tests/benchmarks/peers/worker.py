@@ -1,9 +1,8 @@
 """One peer in a process: it answers requests that its own process makes, through WSGI, and times them.
 
-Reads commands from standard input, a JSON object a line, and answers each with one:
+Says {"cases": [...]} once it can answer. Then it reads commands, a JSON object a line, and answers each with one:
 
     {"case": "GET one", "times": 200, "tenants": 1}   ->   {"wall": [seconds, ...], "cpu": seconds}
-    {"reset": true}                                   ->   {}
 """
 
 import io
@@ -22,13 +21,11 @@ def main(peer: str, state_file: str) -> None:
     """Answer until the input ends."""
     from django.conf import settings
 
-    began = time.perf_counter()
     module, _, name = settings.WSGI_APPLICATION.rpartition(".")
     application = getattr(import_module(module), name)
-    started = time.perf_counter() - began
     state = json.loads(Path(state_file).read_text())
     known: dict[int, dict[str, Case]] = {}
-    _say({"started": started, "cases": list(cases(peer, state))})
+    _say({"cases": list(cases(peer, state))})
     for line in sys.stdin:
         wish = json.loads(line)
         tenants = wish.get("tenants", 1)

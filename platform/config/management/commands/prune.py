@@ -19,6 +19,7 @@ from identity.domains.services import prune_claims
 from identity.invitations.services import prune_invitations
 from identity.keys.services import prune_keys
 from identity.mail.services import prune_failed
+from identity.scim.credentials import prune_tokens
 from identity.sessions.services import prune_families, prune_sessions
 from jobs.exports import prune_files
 from jobs.services import prune_jobs
@@ -43,6 +44,7 @@ class Command(BaseCommand):
             "sessions": partial(prune_sessions, keep=keep, limit=batch),
             "refresh families": partial(prune_families, keep=keep, limit=batch),
             "client secrets": partial(prune_secrets, keep=keep, limit=batch),
+            "SCIM tokens": partial(prune_tokens, keep=keep, limit=batch),
             "mailed links": partial(prune_links, keep=keep, limit=batch),
             "failed mails": partial(prune_failed, keep=keep, limit=batch),
             "unproved accounts": partial(prune_unproved, keep=keep, limit=batch),

@@ -3,6 +3,7 @@
 from functools import cache
 from uuid import UUID
 
+from django.contrib.auth.hashers import check_password, make_password
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
@@ -12,6 +13,7 @@ from rest_framework.views import APIView
 
 from tenants.context.entry import enter
 from tenants.registry.models import Tenant
+from tests.benchmarks.peers.calls import PASSWORD
 
 _ROW = {"id": "0" * 36, "name": "Project 1", "description": "What it is about. " * 5, "status": "active"}
 _SELECT = "SELECT id, name, description, status, created_by, created_at, updated_at FROM projects_project WHERE id = %s"
@@ -44,6 +46,16 @@ class EnteringView(DrfView):
             return Response(dict(zip([column.name for column in cursor.description], row, strict=True)))
 
 
+def hash_view(request: HttpRequest) -> JsonResponse:
+    """Compare a password with its hash: what a login cannot be below."""
+    return JsonResponse({"right": check_password(PASSWORD, _hashed())})
+
+
+@cache
+def _hashed() -> str:
+    return make_password(PASSWORD)
+
+
 @cache
 def _first() -> tuple[UUID, UUID]:
     tenant = Tenant.objects.get(slug="tenant-0")
@@ -56,4 +68,5 @@ urlpatterns = [
     path("django", django_view),
     path("drf", DrfView.as_view()),
     path("entering", EnteringView.as_view()),
+    path("hash", hash_view),
 ]

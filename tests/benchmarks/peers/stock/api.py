@@ -1,4 +1,4 @@
-"""Projects as a ModelViewSet."""
+"""Projects as a ModelViewSet, in pages of twenty as everybody's."""
 
 from rest_framework import serializers, viewsets
 

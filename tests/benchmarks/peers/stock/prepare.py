@@ -56,6 +56,7 @@ def _fill(tenant: Tenant, number: int) -> dict[str, Any]:
         projects = [str(row[0]) for row in cursor.fetchall()]
     refresh = [_signed_in(user, tenant) for _ in range(1 if number else SESSIONS)]
     return {
+        "schema": tenant.schema_name,
         "host": host,
         "email": email,
         "token": str(refresh[0].access_token),

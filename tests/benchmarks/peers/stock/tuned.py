@@ -1,5 +1,5 @@
 """The same project after an experienced team has been at it: a pool of connections, one SET for each request, tenants
-cached by host, and nobody looks up a user or a role: both are in the token.
+cached by host, nobody looks up a user or a role (both are in the token), and lists are not counted.
 """
 
 from tests.benchmarks.peers.stock.settings import *  # noqa: F403 -- what is not said here stays
@@ -11,6 +11,7 @@ MIDDLEWARE[0] = "tests.benchmarks.peers.stock.middleware.CachedTenantMiddleware"
 REST_FRAMEWORK |= {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTStatelessUserAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["tests.benchmarks.peers.stock.permissions.RoleInTokenPermission"],
+    "DEFAULT_PAGINATION_CLASS": "tests.benchmarks.peers.stock.pagination.CursorPagination",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
 }
