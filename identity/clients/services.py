@@ -24,7 +24,7 @@ from permissions import policy, scopes
 from permissions.errors import ScopeNotHeld
 from permissions.principals import Kind
 from tenants.audit.services import Target, record
-from tenants.context.statements import Columns, fetch_all, table
+from tenants.context.statements import TENANT, Columns, fetch_all, table
 from tenants.registry import services as registry
 from tenants.registry.models import Tenant
 
@@ -34,7 +34,6 @@ _USE_NOTED_EVERY = timedelta(minutes=1)
 
 _SECRET = Columns(ClientSecret, "secret", ("id", "client_id", "last_used_at"))
 _CLIENT = Columns(Client, "client", ("id", "tenant_id", "scope", "is_active", "version"))
-_TENANT = Columns(Tenant, "tenant", ("id", "slug", "schema_name", "status"))
 _LIVE = (
     sql.SQL(
         "SELECT secret.digest, {columns} FROM {secrets} secret JOIN {clients} client ON client.id = secret.client_id"
@@ -43,7 +42,7 @@ _LIVE = (
         " AND (client.expires_at IS NULL OR client.expires_at > statement_timestamp())"
     )
     .format(
-        columns=sql.SQL(", ").join([_SECRET.selected, _CLIENT.selected, _TENANT.selected]),
+        columns=sql.SQL(", ").join([_SECRET.selected, _CLIENT.selected, TENANT.selected]),
         secrets=table(ClientSecret),
         clients=table(Client),
         tenants=table(Tenant),
@@ -167,7 +166,7 @@ def authenticate(*, client_id: UUID, secret: str) -> Client | None:
     if not found:
         return None
     values = iter(found[0][1:])
-    row, client, tenant = _SECRET.take(values), _CLIENT.take(values), _TENANT.take(values)
+    row, client, tenant = _SECRET.take(values), _CLIENT.take(values), TENANT.take(values)
     if row is None or client is None or tenant is None or not client.is_active:
         return None
     client.tenant = tenant

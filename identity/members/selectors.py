@@ -12,17 +12,16 @@ from identity.roles import selectors as roles
 from identity.roles.models import CustomRole
 from permissions.roles import Role
 from permissions.standing import Standing
-from tenants.context.statements import Columns, fetch_one, table
+from tenants.context.statements import TENANT, Columns, fetch_one, table
 from tenants.registry.models import Tenant, TenantStatus
 
 _MEMBER = Columns(
     Membership, "member", ("id", "tenant_id", "user_id", "role", "custom_role_id", "status", "version", "last_used_at")
 )
-_TENANT = Columns(Tenant, "tenant", ("id", "slug", "schema_name", "status"))
 _CUSTOM_ROLE = Columns(CustomRole, "custom", ("id", "tenant_id", "name", "scope"))
 
 # For statements that read an active membership beside other things: with ``read_active``, what it takes.
-ACTIVE_COLUMNS = sql.SQL(", ").join([_MEMBER.selected, _TENANT.selected, _CUSTOM_ROLE.selected])
+ACTIVE_COLUMNS = sql.SQL(", ").join([_MEMBER.selected, TENANT.selected, _CUSTOM_ROLE.selected])
 ACTIVE_TABLES = sql.SQL(
     "{members} member JOIN {tenants} tenant ON tenant.id = member.tenant_id"
     " LEFT JOIN {custom_roles} custom ON custom.id = member.custom_role_id"
@@ -86,7 +85,7 @@ def default_membership(user_id: UUID) -> Membership | None:
 
 def read_active(values: Iterator[Any]) -> Membership | None:
     """Return the membership of a row's next values, with its tenant and its role; see ``ACTIVE_COLUMNS``."""
-    member, tenant, custom_role = _MEMBER.take(values), _TENANT.take(values), _CUSTOM_ROLE.take(values)
+    member, tenant, custom_role = _MEMBER.take(values), TENANT.take(values), _CUSTOM_ROLE.take(values)
     if member is not None and tenant is not None:
         member.tenant, member.custom_role = tenant, custom_role
     return member

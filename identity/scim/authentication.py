@@ -19,6 +19,7 @@ from tenants.audit.acting import identify
 from tenants.context.entry import Entry, Guard, look
 from tenants.context.errors import NoSuchTenant
 from tenants.context.middleware import enter_for_request
+from tenants.context.statements import table
 from tenants.registry import plans, states
 from tenants.routing.errors import TenantMismatch
 from tenants.routing.middleware import tenant_of
@@ -102,5 +103,4 @@ def _check(presented: Presented, enter: Callable[..., Entry]) -> Entry:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _guard(token_id: UUID) -> Guard:
-    tokens = sql.Identifier(ScimToken._meta.db_table)
-    return Guard(_COLUMNS, _JOIN.format(tokens=tokens, token_id=sql.Literal(token_id)))
+    return Guard(_COLUMNS, _JOIN.format(tokens=table(ScimToken), token_id=sql.Literal(token_id)))

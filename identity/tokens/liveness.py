@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.apps import apps
 from django.conf import settings
-from django.db.models import BooleanField, Model
+from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 from psycopg import sql
 
@@ -26,6 +26,7 @@ from identity.tokens.errors import InvalidToken
 from permissions import scopes
 from tenants.context.entry import Entry, Guard
 from tenants.context.errors import NoSuchTenant
+from tenants.context.statements import table
 from tenants.registry import states
 
 REMEMBERED = 2048  # tokens: what is kept of each is some kilobytes
@@ -116,21 +117,21 @@ def _of_member(claims: Claims, sign_in: SignIn, kid: str) -> Guard:
     condition = _MEMBER.format(
         active=sql.Literal(MembershipStatus.ACTIVE.value), version=sql.Literal(claims.ver), signed_in=_SIGNED_IN
     )
-    joins = _MEMBER_JOINS.format(members=_table(Membership), person_id=sql.Literal(claims.sub))
+    joins = _MEMBER_JOINS.format(members=table(Membership), person_id=sql.Literal(claims.sub))
     return _guard(condition, joins + _session_joins(claims, sign_in, Api.TENANT), kid)
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _of_client(claims: Claims, kid: str) -> Guard:
     condition = _CLIENT.format(version=sql.Literal(claims.ver))
-    joins = _CLIENT_JOINS.format(clients=_table(Client), client_id=sql.Literal(claims.sub))
+    joins = _CLIENT_JOINS.format(clients=table(Client), client_id=sql.Literal(claims.sub))
     return _guard(condition, joins, kid)
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _of_support(claims: Claims, sign_in: SignIn, kid: str) -> Guard:
     condition = _SUPPORT.format(version=sql.Literal(claims.ver), signed_in=_SIGNED_IN)
-    staff = _table(apps.get_model(settings.STAFF_MODEL))
+    staff = table(apps.get_model(settings.STAFF_MODEL))
     joins = _SUPPORT_JOINS.format(staff=staff, person_id=sql.Literal(claims.sub))
     guard = _guard(condition, joins + _session_joins(claims, sign_in, Api.SUPPORT), kid)
     return replace(guard, read_only=all(map(scopes.is_reading, claims.scope)))
@@ -145,13 +146,9 @@ def _guard(condition: sql.Composable, joins: sql.Composable, kid: str) -> Guard:
 
 def _session_joins(claims: Claims, sign_in: SignIn, api: Api) -> sql.Composable:
     return _SIGNED_IN_JOINS.format(
-        people=_table(User),
-        sessions=_table(Session),
+        people=table(User),
+        sessions=table(Session),
         person_id=sql.Literal(claims.sub),
         session_id=sql.Literal(sign_in.sid),
         api=sql.Literal(api.value),
     )
-
-
-def _table(model: type[Model]) -> sql.Identifier:
-    return sql.Identifier(model._meta.db_table)

@@ -19,6 +19,7 @@ from psycopg import sql
 
 from tenants.context.backend.base import DatabaseWrapper
 from tenants.context.ownership import current_alias
+from tenants.registry.models import Tenant
 
 M = TypeVar("M", bound=Model)
 
@@ -64,6 +65,10 @@ class Columns(Generic[M]):
     @cached_property
     def _in_json(self) -> list[int]:
         return [place for place, field in enumerate(self._fields) if isinstance(field, JSONField)]
+
+
+# What is read of a tenant beside something else.
+TENANT = Columns(Tenant, "tenant", ("id", "slug", "schema_name", "status"))
 
 
 def table(model: type[Model]) -> sql.Identifier:
