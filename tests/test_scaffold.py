@@ -23,6 +23,7 @@ PRODUCT_TESTS = [
     "tests/test_declarations.py::test_the_table_of_rights_is_as_reviewed",
     "tests/test_declarations.py::test_every_scope_is_needed_somewhere",
     "tests/test_matrix.py::test_every_route_method_and_actor_is_as_reviewed",
+    "tests/test_support_consent.py::test_every_other_write_is_refused",
     "tests/test_matrix.py::test_strangers_get_nothing_but_public_endpoints",
     "tests/test_matrix.py::test_the_two_apis_share_no_caller",
     "tests/test_matrix.py::test_a_token_of_one_tenant_is_refused_on_every_route_of_another_tenants_host",
