@@ -17,6 +17,7 @@ from identity.accounts import services as accounts
 from identity.accounts.models import User
 from identity.members import services as members
 from identity.sessions.models import Api, EndReason, RefreshFamily, Session
+from identity.sessions.proof import BY_PASSWORD
 from identity.sessions.rotation import rotating
 from identity.sessions.services import Device
 from identity.tokens import services as tokens
@@ -58,7 +59,7 @@ def sign_in(tenant: Tenant) -> Tokens:
         host_tenant=None,
         slug=tenant.slug,
         scope="",
-        methods=["pwd"],
+        proof=BY_PASSWORD,
         device=Device(None, ""),
     )
     return {"access_token": issued.access_token, "refresh_token": issued.refresh_token}

@@ -15,6 +15,7 @@ from config.demo_data import OPERATOR_EMAIL, PASSWORD
 from identity.accounts import services as accounts
 from identity.accounts.models import User
 from identity.sessions.models import EndReason, RefreshFamily, Session
+from identity.sessions.proof import BY_PASSWORD
 from identity.sessions.services import Device
 from operators import services, staff
 from operators.errors import LastAdmin
@@ -243,7 +244,7 @@ def test_two_admins_who_disable_each_other_leave_one(admins: list[User]) -> None
     first, second = (place(user) for user in admins)
     for round_number in range(20):
         Operator.objects.filter(user__in=admins).update(is_active=True)
-        started = [services.sign_in(user=user, scope="", methods=["pwd"], device=DEVICE) for user in admins]
+        started = [services.sign_in(user=user, scope="", proof=BY_PASSWORD, device=DEVICE) for user in admins]
         access = [issued.access_token for issued in started]
 
         def ask(target: Operator, token: str) -> int:

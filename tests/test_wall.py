@@ -28,6 +28,7 @@ from identity.members.models import Membership
 from identity.sessions import selectors as session_selectors
 from identity.sessions import services as sessions
 from identity.sessions.models import Api, RefreshFamily, Session
+from identity.sessions.proof import BY_PASSWORD
 from identity.sessions.services import Device
 from tenants.context import entry
 from tenants.context.backend.base import DatabaseWrapper
@@ -265,7 +266,7 @@ def two_people(unwrapped: None) -> Iterator[tuple[User, User]]:
     both, viewer = (User.objects.get(email=email) for email in ("both@people.test", "viewer@acme.test"))
     device = Device("192.0.2.1", "test")
     begun = [
-        sessions.start_session(user_id=user.pk, api=api, tenant_id=None, methods=["pwd"], device=device)
+        sessions.start_session(user_id=user.pk, api=api, tenant_id=None, proof=BY_PASSWORD, device=device)
         for user, api in ((both, Api.TENANT), (both, Api.OPERATOR), (viewer, Api.TENANT))
     ]
     yield both, viewer

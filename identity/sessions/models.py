@@ -6,6 +6,7 @@ import uuid
 from django.db import models
 
 from identity.accounts.models import User
+from identity.sessions.proof import Way
 from tenants.registry.models import Tenant
 from tenants.wall.openings import THIS_PERSON, closed, opened_to_people
 
@@ -39,6 +40,9 @@ class EndReason(models.TextChoices):
         "api",
         "tenant_id",
         "scope",
+        "way",
+        "connection_id",
+        "application_id",
         "methods",
         "authenticated_at",
         "expires_at",
@@ -56,7 +60,8 @@ class Session(models.Model):
     Attributes:
         scope: the scopes asked for at sign-in, space-separated; empty when none in particular. No token of the session
             holds more, in whichever tenant.
-        tenant: of support access, the one tenant that it opens.
+        tenant: the one tenant that it opens, of support access and wherever the proof is good for no other one.
+        way, connection_id, application_id: see ``proof.Proof``.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -64,6 +69,9 @@ class Session(models.Model):
     api = models.CharField(max_length=16, choices=Api)
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, related_name="+")
     scope = models.TextField(blank=True)
+    way = models.CharField(max_length=16, choices=Way, default=Way.PASSWORD)
+    connection_id = models.UUIDField(null=True)
+    application_id = models.UUIDField(null=True)
     methods = models.JSONField(help_text="How the person proved who they are: RFC 8176 names.")
     authenticated_at = models.DateTimeField()
     expires_at = models.DateTimeField(help_text="Nothing keeps a session going beyond this.")
@@ -77,6 +85,15 @@ class Session(models.Model):
             models.Index(fields=["user", "-authenticated_at"]),
             # For pruning: what is over, oldest first.
             models.Index(fields=["expires_at"]),
+            # For ending whatever stands on one of these.
+            models.Index(
+                fields=["connection_id"], condition=models.Q(connection_id__isnull=False), name="session_connection_idx"
+            ),
+            models.Index(
+                fields=["application_id"],
+                condition=models.Q(application_id__isnull=False),
+                name="session_application_idx",
+            ),
             models.Index(fields=["ended_at"], condition=models.Q(ended_at__isnull=False), name="session_ended_at_idx"),
         ]
 

@@ -21,7 +21,22 @@ from identity.sessions.services import end_session, idle_lifetime
 from tenants.context.statements import Columns, beginning_with, execute, fetch_one, table
 
 _FAMILY = Columns(RefreshFamily, "family", ("id", "tenant_id", "scope", "secret", "generation", "rotated_at"))
-_SESSION = Columns(Session, "session", ("id", "user_id", "api", "scope", "methods", "authenticated_at"))
+_SESSION = Columns(
+    Session,
+    "session",
+    (
+        "id",
+        "user_id",
+        "api",
+        "tenant_id",
+        "scope",
+        "way",
+        "connection_id",
+        "application_id",
+        "methods",
+        "authenticated_at",
+    ),
+)
 _FAMILIES = sql.SQL(
     "{families} family JOIN {sessions} session ON session.id = family.session_id"
     " JOIN {people} person ON person.id = session.user_id"

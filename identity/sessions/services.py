@@ -13,6 +13,7 @@ from psycopg import sql
 
 from identity.sessions import selectors
 from identity.sessions.models import Api, EndReason, RefreshFamily, Session
+from identity.sessions.proof import Proof
 from identity.sessions.refresh_token import RefreshToken
 from tenants.context.statements import execute, insert, table
 
@@ -41,11 +42,11 @@ def start_session(
     user_id: UUID,
     api: Api,
     tenant_id: UUID | None,
-    methods: list[str],
+    proof: Proof,
     device: Device,
     scope: str = "",
 ) -> tuple[Session, RefreshToken]:
-    """Record a sign-in that was just proved by `methods` (RFC 8176 names, such as ``pwd``), and begin its first chain
+    """Record a sign-in that was just proved and begin its first chain
     of refresh tokens; return both. Staff's are shorter.
 
     Args:
@@ -53,7 +54,18 @@ def start_session(
         scope: what was asked for, space-separated: no token of the session ever holds more.
     """
     lifetime = settings.OPERATOR_SESSION_LIFETIME if api == Api.OPERATOR else settings.SESSION_LIFETIME
-    session = _new_session(lifetime, methods, device, user_id=user_id, api=api, scope=scope)
+    session = _new_session(
+        lifetime,
+        list(proof.methods),
+        device,
+        user_id=user_id,
+        api=api,
+        scope=scope,
+        way=proof.way,
+        connection_id=proof.connection_id,
+        application_id=proof.application_id,
+        tenant_id=proof.only_tenant_id,
+    )
     family = _new_family(session, tenant_id, "")
     insert(session, family)
     return session, _token(family)

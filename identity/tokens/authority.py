@@ -1,14 +1,19 @@
 """What somebody may do, as the database has it at the moment a token is made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
+from uuid import UUID
 
 from identity.clients.models import Client
 from identity.members.models import Membership
+from identity.tokens.errors import SessionOfOneTenant
 from permissions import policy
 from permissions.principals import Kind
-from permissions.scopes import is_reading
+from permissions.scopes import Scope, is_reading
 from tenants.registry.models import Tenant
+
+# What is the person's own and no tenant's: whoever vouches for them in one tenant alone has no hand in it.
+_OF_THE_PERSON = frozenset({Scope.PROFILE_WRITE, Scope.TENANTS_WRITE, Scope.SESSIONS_READ, Scope.SESSIONS_WRITE})
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,19 @@ class Authority:
         """
         held = policy.granted(Kind.SUPPORT, None)
         return cls(Kind.SUPPORT, held if writes else frozenset(filter(is_reading, held)), None, version, tenant)
+
+    def bound_to(self, tenant_id: UUID | None) -> Self:
+        """Return what is left of it in a session that is good for one tenant alone, where it is one: nothing that
+        concerns the person's own account.
+
+        Raises:
+            SessionOfOneTenant: it is another tenant's, or none's.
+        """
+        if tenant_id is None:
+            return self
+        if self.tenant is None or self.tenant.pk != tenant_id:
+            raise SessionOfOneTenant
+        return replace(self, held=self.held - _OF_THE_PERSON)
 
     def scopes(self, *requests: str) -> frozenset[str]:
         """Return what is left of `held` after each of `requests` (space-separated; an empty one asks for all of it)."""

@@ -1,5 +1,5 @@
 from rest_framework import status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, PermissionDenied
 
 
 class InvalidToken(APIException):
@@ -32,3 +32,10 @@ class InvalidScope(APIException):
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "invalid_scope"
     default_detail = "This account can have none of the requested scopes here."
+
+
+class SessionOfOneTenant(PermissionDenied):
+    """403: this sign-in is good for one tenant alone, which vouches for the person: sign in to the other one itself."""
+
+    default_code = "session_of_one_tenant"
+    default_detail = "This sign-in is good for its own tenant alone. Sign in to the other one itself."

@@ -64,9 +64,7 @@ def mint_for_session(
         actor: who is really acting, in support access.
     """
     sign_in = SignIn(sid=session.pk, auth_time=int(session.authenticated_at.timestamp()), amr=tuple(session.methods))
-    holder = _Holder(
-        _TOKEN_CLASSES[session.api], session.user_id, settings.FIRST_PARTY_CLIENT_ID, sign_in=sign_in, act=actor
-    )
+    holder = _Holder(_TOKEN_CLASSES[session.api], session.user_id, _client_id(session), sign_in=sign_in, act=actor)
     tokens = _mint(holder, authority, scopes, lifetime or settings.ACCESS_LIFETIME, refresh_token)
     token_issued.send_robust(sender=None, grant=str(Grant.SUPPORT if actor else grant))
     return tokens
@@ -78,6 +76,10 @@ def mint_for_client(client_id: UUID, authority: Authority, scopes: frozenset[str
     tokens = _mint(holder, authority, scopes, settings.ACCESS_LIFETIME)
     token_issued.send_robust(sender=None, grant=str(Grant.CLIENT))
     return tokens
+
+
+def _client_id(session: Session) -> str:
+    return str(session.application_id) if session.application_id else settings.FIRST_PARTY_CLIENT_ID
 
 
 @dataclass(frozen=True)

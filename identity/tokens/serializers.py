@@ -13,6 +13,7 @@ from rest_framework_simplejwt.serializers import PasswordField, TokenObtainSeria
 from identity.accounts.api import PASSWORD_LENGTH, password_field
 from identity.accounts.models import User, normalize_email
 from identity.sessions import selectors as sessions
+from identity.sessions.proof import BY_PASSWORD
 from identity.sessions.services import Device
 from identity.tokens import services
 from identity.tokens.backends import BearerBackend
@@ -89,7 +90,7 @@ class LoginSerializer(PasswordSignInSerializer):
             host_tenant=tenant_of(request._request),
             slug=validated_data.get("tenant"),
             scope=validated_data.get("scope", ""),
-            methods=["pwd"],
+            proof=BY_PASSWORD,
             device=device_of(request),
         )
 

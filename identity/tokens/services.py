@@ -17,6 +17,7 @@ from identity.members.errors import NotAMember
 from identity.members.models import Membership
 from identity.sessions import services as sessions
 from identity.sessions.models import Api, EndReason
+from identity.sessions.proof import Proof
 from identity.sessions.rotation import Rotated, continuing, rotating, session_of_refresh_token
 from identity.sessions.services import Device
 from identity.tokens.authority import Authority
@@ -39,7 +40,7 @@ class SignedIn:
 
 
 def sign_in(
-    *, user: User, host_tenant: TenantRef | None, slug: str | None, scope: str, methods: list[str], device: Device
+    *, user: User, host_tenant: TenantRef | None, slug: str | None, scope: str, proof: Proof, device: Device
 ) -> IssuedTokens:
     """Start a session for a person who has just proved who they are, in the tenant of the host, else the named one,
     else the one they used last, else in none.
@@ -59,7 +60,7 @@ def sign_in(
         authority=Authority.of_person(membership),
         api=Api.TENANT,
         scope=scope,
-        methods=methods,
+        proof=proof,
         device=device,
         entering=membership,
     )
@@ -71,7 +72,7 @@ def start(
     authority: Authority,
     api: Api,
     scope: str,
-    methods: list[str],
+    proof: Proof,
     device: Device,
     entering: Membership | None = None,
 ) -> IssuedTokens:
@@ -84,6 +85,7 @@ def start(
         InvalidScope: nothing of what was asked for can be had.
         InvalidCredentials: password or account have changed since they were checked.
     """
+    authority = authority.bound_to(proof.only_tenant_id)
     scopes = authority.scopes(scope)
     if not scopes:
         raise InvalidScope
@@ -94,7 +96,7 @@ def start(
             user_id=user.pk,
             api=api,
             tenant_id=authority.tenant.pk if authority.tenant else None,
-            methods=methods,
+            proof=proof,
             device=device,
             scope=scope,
         )
@@ -110,13 +112,14 @@ def switch(*, caller: SignedIn, slug: str, scope: str = "") -> IssuedTokens:
         NotAMember: there is no such tenant, or they have no active place in it.
         TenantSuspended: they have, but nobody may enter it.
         InvalidScope: nothing of what was asked for, now and at sign-in, can be had there.
+        SessionOfOneTenant: the sign-in is good for another one alone.
         InvalidToken: the session has ended a moment ago.
     """
     with continuing(session_id=caller.session_id, user_id=caller.user_id) as session:
         if session is None:
             raise InvalidToken
         membership = _membership(caller.user_id, None, slug)
-        authority = Authority.of_person(membership)
+        authority = Authority.of_person(membership).bound_to(session.tenant_id)
         scopes = authority.scopes(session.scope, scope)
         if not scopes:
             raise InvalidScope
@@ -159,7 +162,7 @@ def exchange(*, text: str, api: Api, authority_of: Callable[[Rotated], Authority
     """
     with rotating(text=text, api=api) as rotated:
         if rotated is not None:
-            authority = authority_of(rotated)
+            authority = authority_of(rotated).bound_to(rotated.session.tenant_id)
             scopes = authority.scopes(rotated.session.scope, rotated.scope, scope)
             if scope and not scopes:
                 raise InvalidScope
@@ -184,6 +187,7 @@ def step_up(*, caller: SignedIn, password: str, authority: Authority, methods: l
     session = sessions.prove_again(session_id=caller.session_id, user_id=caller.user_id, methods=methods)
     if session is None:
         raise InvalidToken
+    authority = authority.bound_to(session.tenant_id)
     return mint_for_session(session, authority, authority.scopes(" ".join(caller.scopes)), grant=Grant.STEP_UP)
 
 

@@ -14,7 +14,6 @@ from psycopg_pool import ConnectionPool
 PRODUCTION = "production"
 DEVELOPMENT = "development"
 TENANT_APP_FOLDERS = ("examples", "apps")  # the product's example, and the apps of whoever adopts it
-
 # What may be in a file instead: <NAME>_FILE says in which.
 SECRETS = (
     "SECRET_KEY",
@@ -25,7 +24,13 @@ SECRETS = (
     "REDIS_URL",
     "METRICS_TOKEN",
 )
-TENANT_APP_FOLDERS = ("examples", "apps")  # the product's example, and the apps of whoever adopts it
+
+
+def variables() -> environ.Env:
+    """Return the environment, secrets in files included; see ``with_secrets_of_files``."""
+    env = environ.Env()
+    env.ENVIRON = with_secrets_of_files(env.ENVIRON)
+    return env
 
 
 def environment_name(value: str) -> str:
@@ -37,6 +42,11 @@ def environment_name(value: str) -> str:
     if value not in (PRODUCTION, DEVELOPMENT):
         raise ImproperlyConfigured(f"TENANTRY_ENV is {value!r}; it is `production` (the default) or `development`.")
     return value
+
+
+def is_development(env: environ.Env) -> bool:
+    """Tell which of the two environments this is; production is the default."""
+    return environment_name(env.str("TENANTRY_ENV", default=PRODUCTION)) == DEVELOPMENT
 
 
 def with_secrets_of_files(given: Mapping[str, str]) -> dict[str, str]:

@@ -8,16 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment, logs, public_endpoints
+from config.sign_in_settings import *  # noqa: F403 -- part of the settings, in a file of its own
 from identity.keys.pem import split_pems
 
 ROOT = Path(__file__).resolve().parents[2]
 
-env = environ.Env()
-env.ENVIRON = environment.with_secrets_of_files(env.ENVIRON)
+env = environment.variables()
 
 ENVIRONMENT = environment.environment_name(env.str("TENANTRY_ENV", default=environment.PRODUCTION))  # or development
 IN_DEVELOPMENT = ENVIRONMENT == environment.DEVELOPMENT
@@ -91,6 +90,8 @@ SHARED_APPS = [
     "django_tenants",  # after ours: its delete_tenant and clone_tenant know nothing of roles, hosts and shared rows
     "identity.mail",
     "identity.accounts",
+    "identity.oidc",
+    "identity.factors",
     "identity.roles",
     "identity.members",
     "identity.invitations",
@@ -100,6 +101,10 @@ SHARED_APPS = [
     "identity.sessions",
     "identity.keys",
     "identity.tokens",
+    "identity.applications",
+    "identity.social",
+    "identity.sso",
+    "identity.browser",
     "identity.oauth",
     "identity.scim",
     "jobs",

@@ -18,7 +18,7 @@ from config import environment
 
 FOLDER = Path(__file__).parent
 FILE = FOLDER / "SETTINGS.md"
-SOURCES = {"settings.py": "Settings", "gunicorn.py": "The web server"}
+SOURCES = {"settings.py": "Settings", "sign_in_settings.py": "Ways in", "gunicorn.py": "The web server"}
 
 _TYPES = {
     "str": "text",

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from identity.sessions.models import Api
+from identity.sessions.proof import BY_PASSWORD
 from identity.tokens.api import LogoutView, StepUpView, token_response
 from identity.tokens.authority import Authority
 from identity.tokens.minting import IssuedTokens
@@ -32,7 +33,7 @@ class OperatorLoginSerializer(PasswordSignInSerializer):
         return services.sign_in(
             user=self.user,
             scope=validated_data.get("scope", ""),
-            methods=["pwd"],
+            proof=BY_PASSWORD,
             device=device_of(self.context["request"]),
         )
 

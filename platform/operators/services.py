@@ -9,6 +9,7 @@ from identity.accounts.models import User
 from identity.invitations import services as invitations
 from identity.members import services as members
 from identity.sessions.models import Api
+from identity.sessions.proof import Proof
 from identity.sessions.rotation import Rotated
 from identity.sessions.services import Device
 from identity.tokens import services as tokens
@@ -27,7 +28,7 @@ from tenants.registry import services as registry_services
 from tenants.registry.models import Tenant
 
 
-def sign_in(*, user: User, scope: str, methods: list[str], device: Device) -> IssuedTokens:
+def sign_in(*, user: User, scope: str, proof: Proof, device: Device) -> IssuedTokens:
     """Start an operator session for a person who has just proved who they are.
 
     Raises:
@@ -38,7 +39,7 @@ def sign_in(*, user: User, scope: str, methods: list[str], device: Device) -> Is
     if operator is None:
         raise InvalidCredentials
     return tokens.start(
-        user=user, authority=_authority(operator), api=Api.OPERATOR, scope=scope, methods=methods, device=device
+        user=user, authority=_authority(operator), api=Api.OPERATOR, scope=scope, proof=proof, device=device
     )
 
 

@@ -85,13 +85,14 @@ def _person(email: str) -> Any:
 def _sign_in(person: Any, tenant_id: Any) -> Any:
     from identity.members import selectors as members
     from identity.sessions.models import Api
+    from identity.sessions.proof import BY_PASSWORD
     from identity.sessions.services import Device
     from identity.tokens import services as tokens
     from identity.tokens.authority import Authority
 
     authority = Authority.of_person(members.membership(user_id=person.pk, tenant_id=tenant_id))
     device = Device(user_agent="benchmark", ip_address="127.0.0.1")
-    return tokens.start(user=person, authority=authority, api=Api.TENANT, scope="", methods=["pwd"], device=device)
+    return tokens.start(user=person, authority=authority, api=Api.TENANT, scope="", proof=BY_PASSWORD, device=device)
 
 
 def _client_of(tenant_id: Any) -> dict[str, Any]:
