@@ -4,9 +4,10 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from django.db import connections
 
 from tenants.context.ownership import routed_to_owner
 from tenants.fleet import drift, ledger, migrating, plans, starting_points
+from tenants.fleet.crew import Crew, Shares, crew
 from tenants.fleet.errors import AnotherRun, describe, is_disconnected, is_overtaken, is_retryable
 from tenants.fleet.ledger import Job
 from tenants.fleet.models import FleetEntry, FleetRun
@@ -83,8 +85,8 @@ class Report:
 
 def plan(wish: Wish) -> Report:
     """Return what a run would do, and change nothing."""
-    with routed_to_owner():
-        return _look(wish)[0]
+    with routed_to_owner(), crew(wish.parallel) as hands:
+        return _look(wish, hands)[0]
 
 
 def run(wish: Wish, *, progress: Progress = _tell_nobody, found: Found = _expect_nothing) -> Report:
@@ -100,26 +102,37 @@ def run(wish: Wish, *, progress: Progress = _tell_nobody, found: Found = _expect
     with _alone(wait=wish.wait), routed_to_owner():
         began = time.monotonic()
         progress("Looking", 0)
-        report, jobs = _look(wish)
-        if jobs:
-            report.run_id, tenants = ledger.begin(report.target, len(jobs))
-            found(tenants - len(jobs), tenants)
-            _in_stages(report, report.run_id, jobs, wish, progress)
-            if report.waiting:
-                state = FleetRun.State.STOPPED
+        with crew(wish.parallel) as hands:
+            report, jobs = _look(wish, hands)
+            if jobs:
+                _migrate(report, jobs, wish, hands, progress, found)
             else:
-                state = FleetRun.State.FAILED if report.failures else FleetRun.State.DONE
-            ledger.close(report.run_id, state)
-            ledger.prune()
-        else:
-            ledger.close_abandoned()
+                ledger.close_abandoned()
         report.seconds = time.monotonic() - began
         _compare(report, wish, progress)
     return report
 
 
-def _look(wish: Wish) -> tuple[Report, list[Job]]:
-    fleet = starting_points.look(wish.schema_names, parallel=wish.parallel)
+def _migrate(report: Report, jobs: list[Job], wish: Wish, hands: Crew, progress: Progress, found: Found) -> None:
+    report.run_id, tenants = ledger.begin(report.target, len(jobs))
+    found(tenants - len(jobs), tenants)
+    _in_stages(report, report.run_id, jobs, wish, hands, progress)
+    if report.waiting:
+        state = FleetRun.State.STOPPED
+    else:
+        state = FleetRun.State.FAILED if report.failures else FleetRun.State.DONE
+    ledger.close(report.run_id, state)
+    ledger.prune()
+
+
+def _look(wish: Wish, hands: Crew) -> tuple[Report, list[Job]]:
+    ask = partial(
+        hands.ask,
+        starting_points.applied_in,
+        per_connection=starting_points.PER_CONNECTION,
+        meanwhile=starting_points.read,
+    )
+    fleet = starting_points.look(wish.schema_names, ask=ask)
     found = [(point, plans.make(point)) for point in fleet.starting_points]
     targets = [plan.target if plan else point.version for point, plan in found]
     report = Report(
@@ -131,20 +144,20 @@ def _look(wish: Wish) -> tuple[Report, list[Job]]:
     return report, [Job(member, plan) for plan in report.plans for member in plan.point.members]
 
 
-def _in_stages(report: Report, run_id: UUID, jobs: list[Job], wish: Wish, progress: Progress) -> None:
+def _in_stages(report: Report, run_id: UUID, jobs: list[Job], wish: Wish, hands: Crew, progress: Progress) -> None:
     if isinstance(wish.canaries, int):
         canaries = jobs[: wish.canaries]
     else:
         canaries = [job for job in jobs if job.member.slug in wish.canaries]
     rest = [job for job in jobs if job not in canaries] if canaries else jobs
-    _in_rounds(report, run_id, canaries, wish.parallel, lambda more: progress("Canaries", more))
+    _in_rounds(report, run_id, canaries, hands, lambda more: progress("Canaries", more))
     if any(job.member in report.failures for job in canaries):
         report.waiting = [job.member for job in rest]
         return
-    _in_rounds(report, run_id, rest, wish.parallel, lambda more: progress("Migrating", more))
+    _in_rounds(report, run_id, rest, hands, lambda more: progress("Migrating", more))
 
 
-def _in_rounds(report: Report, run_id: UUID, jobs: list[Job], parallel: int, progress: Callable[[int], None]) -> None:
+def _in_rounds(report: Report, run_id: UUID, jobs: list[Job], hands: Crew, progress: Callable[[int], None]) -> None:
     """Try everybody, then those again who were in somebody's way, ever later."""
     pause = _FIRST_PAUSE
     for attempt in range(1, settings.FLEET_ATTEMPTS + 1):
@@ -152,7 +165,7 @@ def _in_rounds(report: Report, run_id: UUID, jobs: list[Job], parallel: int, pro
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
             pause *= 2
         again: list[Job] = []
-        for job, error in _in_parallel(jobs, run_id, attempt, parallel, waiting=lambda: progress(0)):
+        for job, error in _in_parallel(jobs, run_id, attempt, hands, waiting=lambda: progress(0)):
             if error is not None and is_retryable(error) and attempt < settings.FLEET_ATTEMPTS:
                 again.append(job)
                 continue
@@ -165,53 +178,49 @@ def _in_rounds(report: Report, run_id: UUID, jobs: list[Job], parallel: int, pro
 
 
 def _in_parallel(
-    jobs: list[Job], run_id: UUID, attempt: int, parallel: int, *, waiting: Callable[[], None]
+    jobs: list[Job], run_id: UUID, attempt: int, hands: Crew, *, waiting: Callable[[], None]
 ) -> Iterator[tuple[Job, Exception | None]]:
     """Give each job with what stopped it, as they end. While none does, `waiting` is called again and again; when it
     raises, those that have begun are finished, and no other begins.
     """
-    queue, stop = deque(jobs), Event()
+    shares, stop = hands.shares(jobs), Event()
     ended: deque[tuple[Job, Exception | None]] = deque()
 
-    def work() -> None:
+    def work(hand: int) -> None:
         done = 0
-        try:
-            while not stop.is_set():
-                several = _take(queue, _AT_ONCE if attempt == 1 else 1)
-                if not several:
-                    return
-                ended.extend(_try_all(several, run_id, attempt))
-                done += len(several)
-                if done >= _TENANTS_PER_CONNECTION:
-                    connections[OWNER].close()
-                    done = 0
-        finally:
-            connections[OWNER].close()
+        while not stop.is_set():
+            several = _take(shares, hand, _AT_ONCE if attempt == 1 else 1)
+            if not several:
+                return
+            ended.extend(_try_all(several, run_id, attempt))
+            done += len(several)
+            if done >= _TENANTS_PER_CONNECTION:
+                connections[OWNER].close()
+                done = 0
 
-    with ThreadPoolExecutor(max(1, min(parallel, len(jobs)))) as pool:
-        workers = [pool.submit(work) for _ in range(max(1, min(parallel, len(jobs))))]
-        try:
-            while ended or not all(worker.done() for worker in workers):
-                if ended:
-                    yield ended.popleft()
-                else:
-                    waiting()
-                    time.sleep(0.005)
-        finally:
-            stop.set()
-        for worker in workers:
-            worker.result()
+    workers = hands.work(work, at_most=len(jobs))
+    try:
+        while ended or not all(worker.done() for worker in workers):
+            if ended:
+                yield ended.popleft()
+            else:
+                waiting()
+                time.sleep(0.005)
+    finally:
+        stop.set()
+        wait(workers)
+    for worker in workers:
+        worker.result()
     yield from ended
 
 
-def _take(queue: deque[Job], limit: int) -> list[Job]:
+def _take(shares: Shares, hand: int, limit: int) -> list[Job]:
     """Take the next tenant, and those behind it that can go along in one round trip."""
     taken: list[Job] = []
-    with suppress(IndexError):
-        while len(taken) < limit:
-            taken.append(queue.popleft())
-            if not migrating.is_replay(taken[-1]):
-                break
+    while len(taken) < limit and (job := shares.take(hand)):
+        taken.append(job)
+        if not migrating.is_replay(job):
+            break
     return taken
 
 

@@ -24,9 +24,10 @@ from tenants.wall.roles import OWNER
 
 Key = tuple[str, str]  # app label, name
 Row = TypeVar("Row")
+Ask = Callable[[Sequence[str]], Iterable[tuple[str, str | None]]]
 
 MIGRATED_STATUSES = ("active", "suspended", "archived")  # the others are being made, or on their way out
-_PER_CONNECTION = 250  # schemas: a server process remembers every table that it touched
+PER_CONNECTION = 250  # schemas: a server process remembers every table that it touched
 _BATCH = 25  # schemas in one statement: planning many together takes longer than planning them in turn
 
 # How a set of migrations is written: by the database here, and again when a tenant is migrated.
@@ -134,15 +135,24 @@ class Executor(MigrationExecutor):
         return [key for key in found if key not in given]
 
 
-def look(schema_names: Sequence[str] | None = None, *, parallel: int = 1) -> Fleet:
-    """Return where all tenants stand, or those with these schemas."""
+def ask_here(schema_names: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Return which migrations have been applied in each of these schemas, on this thread's connection."""
+    return list(applied_in(schema_names))
+
+
+def look(schema_names: Sequence[str] | None = None, *, ask: Ask = ask_here) -> Fleet:
+    """Return where all tenants stand, or those with these schemas.
+
+    Args:
+        ask: what asks which migrations have been applied, for each schema.
+    """
     names = None if schema_names is None else list(schema_names)
     with connections[current_alias()].cursor() as cursor:
         cursor.execute(_TENANTS, [list(MIGRATED_STATUSES), names, names])
         rows = [(Member(*row[:4]), row[4]) for row in cursor.fetchall()]
     members = {member.schema_name: member for member, has_tables in rows if has_tables}
     points: dict[str, list[Member]] = {}
-    applied = dict(in_batches(_applied, list(members), size=_PER_CONNECTION, parallel=parallel))
+    applied = dict(ask(list(members)))
     for name, member in members.items():
         points.setdefault(applied[name] or "", []).append(member)
     return Fleet(
@@ -159,6 +169,11 @@ def written(keys: Iterable[Key]) -> str:
 def newest() -> str:
     """Return the version that this code brings tenants to."""
     return version_of(written(Executor(Loader([])).rows()))
+
+
+def read() -> None:
+    """Read the migrations from the disk, which Django does once."""
+    Loader(())
 
 
 def version_of(applied: str) -> str:
@@ -185,7 +200,8 @@ def in_batches(
         return [row for rows in pool.map(apart, batches) for row in rows]
 
 
-def _applied(schema_names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+def applied_in(schema_names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Read which migrations have been applied in each of these schemas."""
     with connections[current_alias()].cursor() as cursor:
         for start in range(0, len(schema_names), _BATCH):
             asked = (
