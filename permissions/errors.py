@@ -1,5 +1,7 @@
 """How a refusal reaches the client: exceptions that DRF turns into problem details."""
 
+from collections.abc import Mapping
+
 from django.conf import settings
 from rest_framework import status
 from rest_framework.exceptions import APIException, PermissionDenied
@@ -17,15 +19,26 @@ class InsufficientScope(PermissionDenied):
         super().__init__(f"This needs a token with the scope {self.scope!r}.")
 
 
-class SignInTooOld(APIException):
-    """401: this needs a recent proof of who is calling: step up, or sign in again (RFC 9470 section 3)."""
+class InsufficientAuthentication(APIException):
+    """401: this needs a more recent proof of who is calling, or one with a second factor: step up, or sign in again.
+    The challenge says which, in max_age or acr_values (RFC 9470 section 3).
+
+    Attributes:
+        challenge: what the WWW-Authenticate header asks for.
+    """
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_code = Reason.SIGN_IN_TOO_OLD
+    challenge: Mapping[str, str] = {}
+
+
+class SignInTooOld(InsufficientAuthentication):
+    """401: the proof of who is calling is too old."""
 
     def __init__(self) -> None:
-        self.max_age = int(settings.STEP_UP_MAX_AGE.total_seconds())
-        super().__init__(f"This needs a sign-in that is at most {self.max_age} seconds old: step up, or sign in again.")
+        max_age = int(settings.STEP_UP_MAX_AGE.total_seconds())
+        self.challenge = {"max_age": str(max_age)}
+        super().__init__(f"This needs a sign-in that is at most {max_age} seconds old: step up, or sign in again.")
 
 
 class ScopeNotHeld(PermissionDenied):

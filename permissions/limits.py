@@ -66,6 +66,7 @@ LIMITS: Mapping[str, Limit] = {
     "tenant": Limit("1000000/min", By.TENANT, is_for_views=False),
     "invitations": Limit("100/min", By.TENANT),
     "domain_verification": Limit("10/min", By.TENANT),
+    "connection_tests": Limit("10/min", By.TENANT),
     # What is counted by code.
     "mail_to": Limit("5/hour", By.ACCOUNT, is_for_views=False),
     "sign_in_failures": Limit("10/min", By.ADDRESS, is_for_views=False),

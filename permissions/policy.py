@@ -100,6 +100,8 @@ register(
     ),
     Grant(Scope.TENANT_READ, "See the tenant's name and settings.", EVERY_ROLE, READERS),
     Grant(Scope.TENANT_WRITE, "Change the tenant's name and settings.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.SIGN_IN_POLICY_READ, "See what the tenant asks of its members' sign-ins.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.SIGN_IN_POLICY_WRITE, "Say what the tenant asks of its members' sign-ins.", FROM_ADMIN, PEOPLE),
     Grant(Scope.MEMBERS_READ, "See who is in the tenant and with which role.", EVERY_ROLE, READERS),
     Grant(Scope.MEMBERS_WRITE, "Change roles, suspend, reactivate and remove members.", FROM_ADMIN, PEOPLE),
     Grant(Scope.MEMBER_ADDRESSES_READ, "See members' e-mail addresses.", FROM_MEMBER, PEOPLE_AND_CLIENTS),
@@ -112,6 +114,15 @@ register(
     Grant(Scope.AUDIT_EVENTS_READ, "Read, export and verify the audit trail.", FROM_ADMIN, PEOPLE_AND_CLIENTS),
     Grant(Scope.CLIENTS_READ, "See the tenant's machine clients.", FROM_ADMIN, PEOPLE),
     Grant(Scope.CLIENTS_WRITE, "Create, change and delete machine clients and their secrets.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.SSO_READ, "See how members sign in by the tenant's own provider.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.SSO_WRITE, "Connect the tenant's own provider, and say whom it lets in as what.", FROM_ADMIN, PEOPLE),
+    Grant(Scope.APPLICATIONS_READ, "See the third-party applications that act for members.", FROM_ADMIN, PEOPLE),
+    Grant(
+        Scope.APPLICATIONS_WRITE,
+        "Register, change and delete third-party applications and their secrets.",
+        FROM_ADMIN,
+        PEOPLE,
+    ),
     Grant(Scope.SCIM_READ, "See the tokens of the tenant's directory, and its groups.", FROM_ADMIN, PEOPLE),
     Grant(Scope.SCIM_WRITE, "Create and revoke such tokens, and say which role a group gives.", FROM_ADMIN, PEOPLE),
     Grant(Scope.DIRECTORY_READ, "Read people and groups by SCIM.", frozenset(), frozenset({Kind.DIRECTORY})),
@@ -229,6 +240,14 @@ def personal() -> frozenset[str]:
 def grantable() -> frozenset[str]:
     """Return the scopes that a tenant may compose roles of."""
     return ceiling(Kind.MEMBER) - personal()
+
+
+def delegable() -> frozenset[str]:
+    """Return the scopes with which a third-party application may act for a member: nothing about the person themselves,
+    and nothing that is kept from programs. What no machine client may hold in its own name, no application holds in
+    somebody else's.
+    """
+    return grantable() & ceiling(Kind.CLIENT)
 
 
 def composed(chosen: Iterable[str]) -> frozenset[str]:

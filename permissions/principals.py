@@ -31,8 +31,11 @@ class Principal:
         scopes: what the token grants, never wider than role and kind allow.
         session_id: the sign-in this token belongs to.
         actor: who is really acting, in support access (RFC 8693 ``act``).
+        application_id: the third-party application that acts for the person; None for ours, and for machines.
+        only_tenant_id: the one tenant that their sign-in is good for, where it is good for no other.
         requests_per_minute: how many requests the tenant has, for all its callers together; None: as many as there are.
         authenticated_at: when the person last proved who they are, in seconds since the epoch; None for machines.
+        has_second_factor: whether they did so by more than one kind of thing.
     """
 
     kind: Kind
@@ -42,7 +45,10 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     session_id: UUID | None = None
     actor: UUID | None = None
+    application_id: UUID | None = None
     authenticated_at: int | None = None
+    only_tenant_id: UUID | None = None
+    has_second_factor: bool = False
     requests_per_minute: int | None = None
 
     @property

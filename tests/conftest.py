@@ -35,7 +35,14 @@ from tenants.routing import directory
 from tests.committed import remove, remove_all_but
 from tests.settings import WORKER
 
-pytest_plugins = ["tests.running_demo", "tests.smtp", "tests.mailed"]
+pytest_plugins = [
+    "tests.running_demo",
+    "tests.smtp",
+    "tests.mailed",
+    "tests.browsing",
+    "tests.second_factors",
+    "tests.openid_provider",
+]
 
 Call = Callable[..., Any]
 

@@ -94,6 +94,7 @@ def _furnish(tenant: Tenant, owner: User, member: User) -> Leaving:
     )
     Domain.objects.create(tenant=tenant, domain="app.leaving.example", is_primary=False)
     own = {"time_zone": "Europe/Paris", "branding": {"welcome": 'Bonjour \\ "là"'}, "support_policy": "never"}
+    own["sign_in_policy"] = {"max_session_hours": 100, "ways": ["password"], "break_glass": [str(owner.pk)]}
     Tenant.objects.filter(pk=tenant.pk).update(**own)
     with enter(tenant.pk):
         for number in range(20):

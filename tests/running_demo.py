@@ -23,6 +23,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def free_pair() -> int:
+    """A free port after which another one is free: the demo's identity provider listens there."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A running demo on data of its own: what it printed, and its process."""
@@ -35,7 +48,7 @@ def running(checkout: Path, folder: Path) -> Iterator[dict[str, Any]]:
     """Run a checkout's demo with its data in `folder`."""
     ours = {"DATABASE_URL", "ISSUER", "THROTTLES", "MAIL_DELIVERY"}  # limits and mail are as for everybody who tries it
     environment = {key: value for key, value in os.environ.items() if key not in ours}
-    environment |= {"TENANTRY_ENV": "development", "DATA_DIR": str(folder), "PORT": str(free_port())}
+    environment |= {"TENANTRY_ENV": "development", "DATA_DIR": str(folder), "PORT": str(free_pair())}
     environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
     process = subprocess.Popen(
         [sys.executable, "manage.py", "demo", "--json"],

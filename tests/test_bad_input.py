@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from rest_framework.exceptions import ParseError
 
 from config.parsers import StrictJSONParser
+from identity.accounts.models import User
+from identity.factors.models import Factor
 from permissions import endpoints
 from tenants.registry import selectors
 from tests.conftest import ACME, API_HOST, Call
@@ -40,6 +42,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/auth/password/reset": {"token": "tl_x", "new_password": "a rather long password"},
     "PATCH /api/v1/me": {"name": "A", "locale": "pt-BR", "time_zone": "Europe/Lisbon"},
     "POST /api/v1/auth/login": {"email": "a@b.test", "password": "x", "tenant": "acme", "scope": "tenant:read"},
+    "POST /api/v1/auth/second-factor": {"challenge": "x", "code": "123456"},
+    "POST /api/v1/auth/second-factor/enroll": {"challenge": "x"},
+    "POST /api/v1/auth/passkey": {"credential": {}, "tenant": "acme", "scope": "tenant:read"},
+    "POST /api/v1/me/second-factors/totp/confirm": {"challenge": "x", "code": "123456", "name": "x"},
+    "POST /api/v1/me/second-factors/passkeys": {"credential": {}, "name": "x"},
+    f"PATCH /api/v1/me/second-factors/{MISSING_ID}": {"name": "x"},
+    "POST /operator/v1/auth/second-factor": {"challenge": "x", "code": "123456"},
+    "POST /operator/v1/auth/second-factor/enroll": {"challenge": "x"},
     "POST /api/v1/auth/refresh": {"refresh_token": "tr_x"},
     "POST /api/v1/auth/verify": {"token": "x"},
     "POST /api/v1/auth/logout": {"refresh_token": "tr_x"},
@@ -67,6 +77,25 @@ BODIES: dict[str, dict[str, Any]] = {
     f"PATCH /api/v1/members/{MISSING_ID}": {"role": "viewer"},
     "POST /api/v1/domains": {"domain": "a-and-b.test", "auto_join": True, "join_role": "viewer"},
     f"PATCH /api/v1/domains/{MISSING_ID}": {"auto_join": True, "join_role": "viewer"},
+    "POST /api/v1/auth/discover": {"email": "a@b.test"},
+    "POST /api/v1/auth/sso/start": {
+        "tenant": "acme", "email": "a@b.test", "connection": MISSING_ID, "return_to": "http://localhost:8000/in",
+        "code_challenge": "x" * 43, "login_hint": "a", "scope": "tenant:read",
+    },
+    "POST /api/v1/sso-connections": {
+        "name": "x", "issuer": "https://idp.test", "client_id": "x", "client_secret": "x", "scope": "openid",
+        "joins": True, "default_role": "viewer", "groups_claim": "x", "trusts_addresses": True, "admits_owners": True,
+        "group_roles": [{"group": "x", "role": "viewer"}],
+    },
+    f"PATCH /api/v1/sso-connections/{MISSING_ID}": {
+        "name": "x", "issuer": "https://idp.test", "client_id": "x", "client_secret": "x", "scope": "openid",
+        "joins": True, "default_role": "viewer", "groups_claim": "x", "trusts_addresses": True, "admits_owners": True,
+        "group_roles": [{"group": "x", "role": "viewer"}],
+    },
+    f"POST /api/v1/sso-connections/{MISSING_ID}/test": {
+        "return_to": "http://localhost:8000/in", "code_challenge": "x" * 43,
+    },
+    f"POST /api/v1/sso-connections/{MISSING_ID}/test/result": {"code": "x", "code_verifier": "x" * 43},
     "POST /api/v1/projects": {"name": "x", "description": "x", "status": "active"},
     f"PUT /api/v1/projects/{MISSING_ID}": {"name": "x"},
     f"PATCH /api/v1/projects/{MISSING_ID}": {"name": "x"},
@@ -102,6 +131,7 @@ BODIES: dict[str, dict[str, Any]] = {
 for _tests in sorted(Path(__file__).parent.glob("test_app_*.py")):
     BODIES |= import_module(f"tests.{_tests.stem}").BODIES
 FORMS = {f"POST /oauth/{name}" for name in ("token", "introspect", "revoke")}  # see test_oauth.py
+FORMS |= {f"POST /auth/sso/{MISSING_ID}/{name}" for name in ("initiate", "backchannel-logout")}  # see test_sso.py
 SCIM = {  # see test_scim_input.py
     *(f"POST /scim/v2/{name}" for name in ("Users", "Groups", "Bulk", "Me", ".search")),
     *(f"{method} /scim/v2/{name}/{MISSING_ID}" for name in ("Users", "Groups") for method in ("PUT", "PATCH")),
@@ -115,6 +145,9 @@ NO_BODY = {f"POST /operator/v1/tenants/{MISSING_ID}/{action}" for action in _LIF
         for action in ("end-sessions", "reset-password")
     ),
     "POST /operator/v1/fleet/retry",
+    *(f"POST /api/v1/sso-connections/{MISSING_ID}/{action}" for action in ("enable", "disable")),
+    *(f"POST /{api}/v1/auth/passkey/options" for api in ("api", "operator")),
+    *(f"POST /api/v1/me/second-factors/{what}" for what in ("totp", "passkeys/options", "recovery-codes")),
     f"POST /operator/v1/support-access/{MISSING_ID}/token",
     *(f"POST /api/v1/support-access/{MISSING_ID}/{action}" for action in ("deny", "end")),
     f"POST /operator/v1/keys/{MISSING_ID}/retire",
@@ -153,6 +186,9 @@ def existing(call: Call, actor: str, collection: str) -> str:
         group = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Staff"}
         found = call("acme_scim", "GET", "/scim/v2/Groups").json()["Resources"]
         return str((found or [call("acme_scim", "POST", "/scim/v2/Groups", group).json()])[0]["id"])
+    if collection == "/api/v1/me/second-factors":  # no single request makes one
+        owner = User.objects.get(email="owner@acme.test")
+        return str(Factor.objects.get_or_create(user=owner, kind="totp", defaults={"name": "x", "secret": b"x"})[0].pk)
     if collection == "/operator/v1/jobs":
         return str(call(actor, "POST", "/operator/v1/fleet/migrate", {}).json()["id"])
     listed = call(actor, "GET", collection).json()

@@ -33,6 +33,7 @@ from tenants.lifecycle.errors import InGrace, NoFormerData, NotRestorable, Other
 from tenants.lifecycle.models import FormerSchema, Tombstone
 from tenants.registry.errors import SlugTaken, WrongState
 from tenants.registry.models import Tenant, TenantStatus
+from tenants.registry.sign_in_policy import SignInPolicy
 from tests.committed import provisioned, schemas
 from tests.leaving import (
     KILLS,
@@ -327,6 +328,7 @@ def test_a_sandbox_has_one_owner_and_nothing_that_opens_the_other(leaving: Leavi
     )
     assert (clone.name, clone.status, clone.time_zone) == ("Sandbox", "active", "Europe/Paris")
     assert clone.support_policy == "never"
+    assert SignInPolicy.of(clone) == SignInPolicy(max_session_hours=100, ways=frozenset({"password"}))
     member = Membership.objects.get(tenant=clone)
     assert (member.user_id, member.role) == (leaving.member.pk, "owner")
     assert CustomRole.objects.get(tenant=clone).name == "planner"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -10,14 +11,19 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from tests.running_demo import free_port
+from config.demo_data import PROVIDER_SECRET
+from config.demo_provider import DemoProvider
+from tests.running_demo import free_pair
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,6 +48,62 @@ def test_everybody_named_can_sign_in(demo: dict[str, Any]) -> None:
         assert (response.json()["tenant"], response.json()["role"]) == (account["tenant"], account["role"])
 
 
+def sign_in_by_provider(demo: dict[str, Any], start: str, person: str, **more: str) -> httpx.Response:
+    """Go where a browser goes, and pick who one is there."""
+    verifier = secrets.token_urlsafe(48)
+    body = {"return_to": f"{demo['api']}/signed-in", "code_challenge": create_s256_code_challenge(verifier), **more}
+    begun = httpx.post(f"{demo['api']}/api/v1/auth/{start}/start", json=body)
+    assert begun.status_code == 200, begun.text
+    url = begun.json()["authorization_url"]
+    assert url.startswith(f"{demo['identity_provider']}/authorize?")
+    assert f'value="{person}"' in httpx.get(url).text
+    callback = httpx.post(url, data={"person": person}).headers["Location"]
+    assert callback.startswith(demo["api"])
+    (code,) = parse_qs(urlsplit(httpx.get(callback).headers["Location"]).query)["code"]
+    return httpx.post(f"{demo['api']}/api/v1/auth/federated", json={"code": code, "code_verifier": verifier})
+
+
+def test_single_sign_on_can_be_tried(demo: dict[str, Any]) -> None:
+    """Somebody new comes in by acme's provider, with the role of their group there; and is out when the provider says
+    so. Whose address is at no domain of acme's does not come in.
+    """
+    tokens = sign_in_by_provider(demo, "sso", "newcomer", email="newcomer@acme.test").json()
+    assert (tokens["tenant"], tokens["role"]) == ("acme", "admin")
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    me = httpx.get(f"{demo['api']}/api/v1/me", headers=headers)
+    assert me.json()["email"] == "newcomer@acme.test"
+
+    (sid,) = re.findall(r'name="sid" value="([^"]+)"', httpx.get(demo["identity_provider"]).text)
+    assert "signed out (200)" in httpx.post(demo["identity_provider"], data={"sid": sid}).text
+    assert httpx.get(f"{demo['api']}/api/v1/me", headers=headers).json()["code"] == "invalid_token"
+
+    member = sign_in_by_provider(demo, "sso", "member", tenant="acme").json()
+    assert (member["tenant"], member["role"]) == ("acme", "member")
+    assert sign_in_by_provider(demo, "sso", "stranger", tenant="acme").json()["code"] == "foreign_identity"
+
+
+def test_social_sign_in_can_be_tried(demo: dict[str, Any]) -> None:
+    assert sign_in_by_provider(demo, "social/demo", "stranger").json()["tenant"] is None
+    assert sign_in_by_provider(demo, "social/demo", "member").json()["code"] == "link_needed"
+
+
+def test_the_demos_provider_gives_nothing_away(demo: dict[str, Any]) -> None:
+    """It asks for no password, but it is a provider all the same."""
+    issuer = demo["identity_provider"]
+    assert httpx.get(f"{issuer}/authorize?client_id=tenantry-sso&redirect_uri=https://evil.test/").status_code == 400
+    form = {"grant_type": "authorization_code", "code": "x", "client_id": "tenantry-sso", "client_secret": "wrong"}
+    assert httpx.post(f"{issuer}/token", data=form).json()["error"] == "invalid_client"
+    form["client_secret"] = PROVIDER_SECRET
+    assert httpx.post(f"{issuer}/token", data=form).json()["error"] == "invalid_grant"
+    assert httpx.get(f"{issuer}/userinfo", headers={"Authorization": "Bearer x"}).status_code == 401
+    assert httpx.get(f"{issuer}/nothing").status_code == 404
+
+
+def test_the_demos_provider_stays_in_development() -> None:
+    with override_settings(IN_DEVELOPMENT=False), pytest.raises(ImproperlyConfigured, match="development only"):
+        DemoProvider("http://localhost:1", [])
+
+
 def test_the_docs_are_there_with_all_their_files(demo: dict[str, Any]) -> None:
     page = httpx.get(demo["docs"])
     assert page.status_code == 200
@@ -60,7 +122,7 @@ def test_a_taken_port_is_said_before_anything_is_started(demo: dict[str, Any], t
 
 
 def test_a_server_that_does_not_answer_is_said_in_a_sentence(demo: dict[str, Any], tmp_path: Path) -> None:
-    environment = demo["environment"] | {"DATA_DIR": str(tmp_path), "PORT": str(free_port())}
+    environment = demo["environment"] | {"DATA_DIR": str(tmp_path), "PORT": str(free_pair())}
     environment["DATABASE_URL"] = "postgresql://somebody:the-password@127.0.0.1:1/nowhere"
     result = subprocess.run(
         [sys.executable, "manage.py", "demo"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -34,6 +34,8 @@ SOUND: dict[str, Any] = {
     "EMAIL_USE_SSL": False,
     "EMAIL_VERIFICATION": "required",
     "METRICS_TOKEN": "qkT7w0Zs9bR2xLc5VnEy8Hud",
+    "SESSION_COOKIE_SECURE": True,
+    "OIDC_ALLOW_PRIVATE_HOSTS": False,
 }
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
@@ -66,6 +68,7 @@ WRONG = {
     "mail on the terminal": ({"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}, "E012"),
     "mail for development": ({"EMAIL_BACKEND": "config.mailbox.DevelopmentBackend"}, "E012"),
     "mail in the clear": ({"EMAIL_USE_TLS": False}, "W005"),
+    "providers inside": ({"OIDC_ALLOW_PRIVATE_HOSTS": True}, "W008"),
     "unproved addresses": ({"EMAIL_VERIFICATION": "optional"}, "W004"),
 }
 

@@ -36,6 +36,7 @@ from tenants.lifecycle.models import Template
 from tenants.lifecycle.rows import Ids
 from tenants.registry.errors import SlugTaken
 from tenants.registry.models import Domain, Tenant, TenantStatus
+from tenants.registry.sign_in_policy import SignInPolicy
 from tests.committed import schemas
 from tests.leaving import (
     KILLS,
@@ -73,6 +74,7 @@ def test_export_delete_restore_gives_the_same_bytes_and_working_logins(leaving: 
     assert before.keys() >= {"projects_project", "projects_task", "sequences"}
     assert (restored.pk, restored.slug, restored.time_zone) == (tenant.pk, "leaving", "Europe/Paris")
     assert restored.support_policy == "never"  # who was to keep out stays out
+    assert SignInPolicy.of(restored) == SignInPolicy(max_session_hours=100, ways=frozenset({"password"}))
     assert restored.schema_name != tenant.schema_name
     for email, role in ((OWNER, "owner"), (MEMBER, "planner")):
         tokens = sign_in(email, "leaving")

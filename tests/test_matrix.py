@@ -46,7 +46,7 @@ def probe(call: Call, *, answering: bool) -> Table:
 
 def _ask(call: Call, actor: str, method: str, route: str) -> str:
     path = "/" + re.sub(r"<\w+:\w+>", MISSING_ID, route.replace("<slug:name>", "tenant"))
-    host = API_HOST if route.startswith(("operator/", ".well-known/", "metrics")) else CAST[actor].host
+    host = API_HOST if route.startswith(("operator/", "auth/", ".well-known/", "metrics")) else CAST[actor].host
     with transaction.atomic():  # what one cell does (signing out, say) is not for the next one
         response: Any = call(actor, method, path, None if method == "GET" else {}, host=host)
         transaction.set_rollback(True)

@@ -254,7 +254,7 @@ def test_one_way_of_saying_who_one_is(call: Call, machine: Machine) -> None:
     assert_error(post(call, TOKEN, form, **basic(*machine)), "invalid_request")
 
 
-@pytest.mark.parametrize("grant", ["password", "authorization_code", "implicit", "CLIENT_CREDENTIALS"])
+@pytest.mark.parametrize("grant", ["password", "implicit", "CLIENT_CREDENTIALS"])
 def test_no_other_grant_exists(call: Call, machine: Machine, grant: str) -> None:
     form = {"grant_type": grant, "username": "owner@acme.test", "password": "x"}
     assert_error(post(call, TOKEN, form, **basic(*machine)), "unsupported_grant_type")
@@ -339,8 +339,14 @@ def test_what_is_advertised_is_there_and_nothing_else(call: Call) -> None:
     metadata = response.json()
     assert (metadata["issuer"], response.headers["Cache-Control"]) == (settings.ISSUER, "public, max-age=300")
     routes = {endpoint.route for endpoint in endpoints.endpoints(settings.ROOT_URLCONF)}
-    for name in ("token_endpoint", "introspection_endpoint", "revocation_endpoint", "jwks_uri"):
+    endpoint_names = [name for name in metadata if name.endswith("_endpoint")]
+    assert len(endpoint_names) == 4
+    for name in (*endpoint_names, "jwks_uri"):
         assert metadata[name].removeprefix(f"{settings.ISSUER}/") in routes
-    assert metadata["grant_types_supported"] == ["client_credentials", "refresh_token", EXCHANGE]
+    assert metadata["grant_types_supported"] == ["authorization_code", "client_credentials", "refresh_token", EXCHANGE]
     assert not [scope for scope in metadata["scopes_supported"] if scope.startswith("platform:")]
     assert call("nobody", "GET", path).status_code == 404
+    openid = call("nobody", "GET", "/.well-known/openid-configuration", host=API_HOST).json()
+    assert openid.items() >= metadata.items()
+    assert openid["userinfo_endpoint"].removeprefix(f"{settings.ISSUER}/") in routes
+    assert openid["id_token_signing_alg_values_supported"] == ["ES256"]

@@ -19,13 +19,18 @@ def answers(demo: dict[str, Any]) -> dict[str, list[Any]]:
         pytest.skip("the tours are for curl")
     # Each answer on a line of its own: curl ends none.
     script = ['curl() { command curl "$@" && echo; }']
-    names = ("tour", "admin tour")
+    names = ("tour", "admin tour", "ways in")
     for name in names:
         block = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
         assert block is not None
         script += [f"echo '## {name}'", block[1]]
     port = demo["api"].rpartition(":")[2]
-    text = "\n".join(script).replace(":8000", f":{port}").replace(".data/", f"{demo['environment']['DATA_DIR']}/")
+    text = (
+        "\n".join(script)
+        .replace(":8000", f":{port}")
+        .replace(":8001", f":{int(port) + 1}")
+        .replace(".data/", f"{demo['environment']['DATA_DIR']}/")
+    )
     result = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True)
     parts = re.split(r"^## .*\n", result.stdout, flags=re.MULTILINE)[1:]
     return {
@@ -69,3 +74,14 @@ def test_the_admins_tour_works_when_pasted(answers: dict[str, list[Any]]) -> Non
     assert (verdict["is_whole"], verdict["faults"]) == (True, [])
     assert forgot["email"] == "ada@people.test"
     assert out["code"] == "invalid_token"
+
+
+def test_the_ways_in_work_when_pasted(answers: dict[str, list[Any]]) -> None:
+    newcomer, out, added, waiting, strict, asked, lenient = answers["ways in"]
+    assert (newcomer["email"], newcomer["role"]) == ("newcomer@acme.test", "admin")
+    assert out["code"] == "invalid_token"
+    assert added["factor"]["kind"] == "totp"
+    assert (waiting["code"], waiting["methods"]) == ("second_factor_required", ["totp", "recovery_code"])
+    assert strict["require_second_factor"] is True
+    assert (asked["code"], asked["enroll"]) == ("second_factor_required", ["totp"])
+    assert lenient["require_second_factor"] is False

@@ -23,6 +23,7 @@ from identity.clients import services as clients
 from identity.clients.models import ClientSecret
 from identity.members import services as members
 from identity.members.models import Membership
+from identity.sessions.proof import BY_PASSWORD
 from identity.sessions.services import Device
 from identity.tokens import services as tokens
 from identity.tokens.minting import IssuedTokens
@@ -83,7 +84,7 @@ class Stage:
 
 
 def sign_in(user: User, tenant: Tenant) -> IssuedTokens:
-    return tokens.sign_in(user=user, host_tenant=None, slug=tenant.slug, scope="", methods=METHODS, device=DEVICE)
+    return tokens.sign_in(user=user, host_tenant=None, slug=tenant.slug, scope="", proof=BY_PASSWORD, device=DEVICE)
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def stage(unwrapped: None, ports: list[int]) -> Iterator[Stage]:
                 admin=admin,
                 staff=staff,
                 owner_token=sign_in(owner, tenant).access_token,
-                staff_token=operators.sign_in(user=staff, scope="", methods=METHODS, device=DEVICE).access_token,
+                staff_token=operators.sign_in(user=staff, scope="", proof=BY_PASSWORD, device=DEVICE).access_token,
                 ports=ports,
             )
     finally:

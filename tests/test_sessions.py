@@ -345,7 +345,7 @@ def test_pruning_finds_what_is_over_by_an_index(db: None) -> None:
     with CaptureQueriesContext(connection) as queries:
         call_command("prune", "--json")
     selects = [query["sql"] for query in queries if query["sql"].startswith("SELECT") and " LIMIT " in query["sql"]]
-    assert len(selects) == 12
+    assert len(selects) == 18
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         for statement in selects:

@@ -27,6 +27,7 @@ from identity.oauth.grants import ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE
 from identity.sessions.models import Session
 from permissions.roles import Role
 from tenants.registry.models import Tenant
+from tests.applications import App, Browser, register
 from tests.conftest import API_HOST, CAST, CLIENT_SCOPES, Actor, Call, client_token, sign_in, support_token
 from tests.test_forged_tokens import FORM, PLACES, Desk, Good, Tokens, b64, content, shared_secrets, sign, unb64
 
@@ -56,6 +57,7 @@ USES = [
     Use("GET /api/v1/projects"),
     Use("GET /api/v1/me"),
     Use("POST /api/v1/auth/logout"),
+    Use("GET /oauth/userinfo"),
     Use("GET /operator/v1/tenants"),
     Use("POST /operator/v1/auth/logout"),
     Use("POST /api/v1/auth/verify", "token"),
@@ -74,28 +76,30 @@ USES = [
     Use("POST /oauth/revoke", "token", as_machine=True),
 ]
 CODES = {
-    "400": {"validation_error", "invalid_request", "invalid_grant"},
+    "400": {"validation_error", "invalid_request", "invalid_grant", "unauthorized_client"},
     "401": {"invalid_token", "invalid_client"},
     "403": {"insufficient_scope"},
 }
-# The person is a member of acme, but their token is from before that. What is answered and has no effect is "no".
+# In the order of `kinds`. The person is a member of acme, but their token is from before that. What is answered and has
+# no effect is "no".
 EXPECTED = """
-                                          member  person  client support refresh  secret   staff  staff's refresh
-GET /api/v1/projects                          ok     403      ok      ok     401     401     401     401
-GET /api/v1/me                                ok      ok     403     403     401     401     401     401
-POST /api/v1/auth/logout                      ok      ok      no      ok     401     401     401     401
-GET /operator/v1/tenants                     401     401     401     401     401     401      ok     401
-POST /operator/v1/auth/logout                401     401     401     401     401     401      ok     401
-POST /api/v1/auth/verify token                ok      ok      ok      ok     401     401     401     401
-POST /api/v1/auth/refresh refresh_token      400     400     400     400      ok     401     400     401
-POST /api/v1/auth/logout refresh_token       400     400     400     400      ok      no     400      no
-POST /operator/v1/auth/refresh refresh_token 400     400     400     400     401     401     400      ok
-POST /operator/v1/auth/logout refresh_token  400     400     400     400      no      no     400      ok
-POST /oauth/token refresh_token              400     400     400     400      ok     400     400     400
-POST /oauth/token subject_token               ok      ok     400     400     400     400     400     400
-POST /oauth/token client_secret              401     401     401     401     401      ok     401     401
-POST /oauth/introspect token                  ok      no      ok      ok      no      no      no      no
-POST /oauth/revoke token                      ok      ok      ok      ok      ok      no      no      no
+                                             membr persn clint suppt refsh secrt staff its r   app its r  ID t  code
+GET /api/v1/projects                            ok   403    ok    ok   401   401   401   401    ok   401   401   401
+GET /api/v1/me                                  ok    ok   403   403   401   401   401   401   403   401   401   401
+POST /api/v1/auth/logout                        ok    ok    no    ok   401   401   401   401    ok   401   401   401
+GET /oauth/userinfo                            403   403   403   403   401   401   401   401    ok   401   401   401
+GET /operator/v1/tenants                       401   401   401   401   401   401    ok   401   401   401   401   401
+POST /operator/v1/auth/logout                  401   401   401   401   401   401    ok   401   401   401   401   401
+POST /api/v1/auth/verify token                  ok    ok    ok    ok   401   401   401   401    ok   401   401   401
+POST /api/v1/auth/refresh refresh_token        400   400   400   400    ok   401   400   401   400   401   400   401
+POST /api/v1/auth/logout refresh_token         400   400   400   400    ok    no   400    no   400    ok   400    no
+POST /operator/v1/auth/refresh refresh_token   400   400   400   400   401   401   400    ok   400   401   400   401
+POST /operator/v1/auth/logout refresh_token    400   400   400   400    no    no   400    ok   400    no   400    no
+POST /oauth/token refresh_token                400   400   400   400    ok   400   400   400   400   400   400   400
+POST /oauth/token subject_token                 ok    ok   400   400   400   400   400   400   400   400   400   400
+POST /oauth/token client_secret                401   401   401   401   401    ok   401   401   401   401   401   401
+POST /oauth/introspect token                    ok    no    ok    ok    no    no    no    no    ok    no    no    no
+POST /oauth/revoke token                        ok    ok    ok    ok    ok    no    no    no   400   400    no    no
 """
 
 
@@ -108,6 +112,9 @@ def kinds(call: Call, tokens: Tokens, credentials: dict[str, str]) -> dict[str, 
     acme, user = Tenant.objects.get(slug="acme"), User.objects.get(email=STRANGER.email)
     members.add_member(tenant_id=acme.pk, user_id=user.pk, role=Role.VIEWER)
     member, staff = sign_in(CAST["acme_member"]), sign_in(CAST["operator"])
+    browser, app = Browser(), App(*register())
+    browser.sign_in("member@acme.test")
+    given = app.tokens(browser)
     return {
         "member": member["access_token"],
         "person": person,
@@ -117,6 +124,10 @@ def kinds(call: Call, tokens: Tokens, credentials: dict[str, str]) -> dict[str, 
         "secret": credentials["client_secret"],
         "staff": staff["access_token"],
         "staff's refresh": staff["refresh_token"],
+        "app's": given["access_token"],
+        "app's refresh": given["refresh_token"],
+        "ID token": given["id_token"],
+        "code": app.code(browser),
     }
 
 

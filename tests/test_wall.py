@@ -252,7 +252,11 @@ def test_a_path_that_leads_to_the_wrong_schema_from_the_start_fails(
     """The bug of all schema-per-tenant systems, in our own entry: the role still is the right one."""
     _, *rest = entry._BECOME_TENANT
     wrong = sql.SQL("set_config('search_path', {}, true)").format(sql.Literal(globex.schema_name))
-    monkeypatch.setattr(entry, "_entering", lambda tenant_id, guard: entry._compose(tenant_id, guard, wrong, *rest))
+    monkeypatch.setattr(
+        entry,
+        "_entering",
+        lambda tenant_id, guard: entry._about(tenant_id, guard, entry._compose(guard.pattern or guard, wrong, *rest)),
+    )
     with enter(acme.pk), pytest.raises(ProgrammingError, match=r"permission denied|does not exist"):
         Project.objects.count()
 

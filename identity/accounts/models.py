@@ -49,6 +49,8 @@ class User(AbstractBaseUser):
             account is a claim, and ``settings.EMAIL_VERIFICATION`` says what it is good for.
         locale: a language tag (BCP 47).
         time_zone: a name of the IANA time zone database.
+        has_second_factor: whether ``identity.factors`` has any of theirs, which keeps this true: signing in reads this
+            row anyway.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -58,6 +60,7 @@ class User(AbstractBaseUser):
     locale = models.CharField(max_length=LOCALE_LENGTH, default="en", validators=[validate_locale])
     time_zone = models.CharField(max_length=TIME_ZONE_LENGTH, default="UTC", validators=[validate_time_zone])
     is_active = models.BooleanField(default=True)
+    has_second_factor = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -80,7 +83,9 @@ class User(AbstractBaseUser):
         return str(self.id)  # an address does not belong into logs
 
 
-_PERSON = Columns(User, "person", ("id", "email", "name", "password", "is_active", "email_verified_at"))
+_PERSON = Columns(
+    User, "person", ("id", "email", "name", "password", "is_active", "email_verified_at", "has_second_factor")
+)
 _SIGNING_IN = (
     sql.SQL("SELECT {columns} FROM {people} person WHERE person.email = %s")
     .format(columns=_PERSON.selected, people=table(User))

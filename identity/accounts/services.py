@@ -21,7 +21,7 @@ from identity.mail.services import enqueue
 from tenants.audit.services import Target, record
 from tenants.context.statements import Columns, beginning_with, table
 
-_CREDENTIALS = Columns(User, "person", ("id", "password", "is_active", "email_verified_at"))
+_CREDENTIALS = Columns(User, "person", ("id", "password", "is_active", "email_verified_at", "has_second_factor"))
 _HOLD = (
     sql.SQL("SELECT {columns} FROM {people} person WHERE person.id = %s FOR NO KEY UPDATE")
     .format(columns=_CREDENTIALS.selected, people=table(User))
@@ -29,7 +29,7 @@ _HOLD = (
 )
 
 # What refers to an account and is nothing without it. Whatever else does keeps an account from being pruned.
-_BELONGINGS = frozenset({"sessions", "mailed_links"})
+_BELONGINGS = frozenset({"sessions", "mailed_links", "challenges"})
 
 
 @transaction.atomic
@@ -117,16 +117,24 @@ def change_password(*, user_id: UUID, current: str, new: str, keep_session: UUID
 
 
 @contextmanager
-def credentials_held(user: User) -> Iterator[bool]:
+def credentials_held(user: User, *, is_vouched_for: bool = False) -> Iterator[bool]:
     """Be in a transaction that begins by looking whether what was just proved still holds, and may begin a session; it
     stays so until the transaction ends.
 
     Between checking a password and starting a session, the password may be changed or the account closed; what ended
-    all sessions then must not miss this one.
+    all sessions then must not miss this one. Nor must a session begin without the second factor that was added then.
+
+    Args:
+        is_vouched_for: a tenant whose address it is says that it is theirs, for itself alone: no proof of it is needed.
     """
     with beginning_with(_HOLD, user.pk) as row:
         held = row and _CREDENTIALS.take(iter(row))
-        yield bool(held and held.password == user.password and selectors.may_sign_in(held))
+        is_open = held and (held.is_active if is_vouched_for else selectors.may_sign_in(held))
+        yield bool(held and is_open and _is_same(held, user))
+
+
+def _is_same(held: User, user: User) -> bool:
+    return (held.password, held.has_second_factor) == (user.password, user.has_second_factor)
 
 
 def hold_account(*, user_id: UUID) -> User:
@@ -136,6 +144,14 @@ def hold_account(*, user_id: UUID) -> User:
         User.DoesNotExist: there is no such active account.
     """
     return User.objects.select_for_update(no_key=True).get(pk=user_id, is_active=True)
+
+
+@transaction.atomic
+def note_second_factors(*, user: User, has_any: bool) -> None:
+    """Keep in a held account's row whether its person has second factors."""
+    if user.has_second_factor != has_any:
+        user.has_second_factor = has_any
+        user.save(update_fields=["has_second_factor"])
 
 
 @transaction.atomic

@@ -64,6 +64,28 @@ class Client(models.Model):
         return self.scope.split()
 
 
+class StoredSecret(models.Model):
+    """A secret of a program; two may be live, so that one can be replaced without a gap.
+
+    Attributes:
+        digest: SHA-256. The secret is 256 random bits, which no fast hash gives away (ASVS 5.0, 6.5.2).
+        hint: its last characters, to tell it from the other one.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    digest = models.BinaryField(max_length=32)
+    hint = models.CharField(max_length=8)
+    expires_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
 class SecretManager(models.Manager["ClientSecret"]):
     """Secrets without their digest, which nobody inside a tenant may read. ``services.authenticate`` does."""
 
@@ -80,21 +102,10 @@ _SECRET_COLUMNS = ["id", "client_id", "hint", "expires_at", "created_at", "last_
     insert=[*_SECRET_COLUMNS, "digest"],
     delete=True,
 )
-class ClientSecret(models.Model):
-    """A secret of a client; two may be live, so that one can be replaced without a gap.
+class ClientSecret(StoredSecret):
+    """A secret of a machine client."""
 
-    Attributes:
-        digest: SHA-256. The secret is 256 random bits, which no fast hash gives away (ASVS 5.0, 6.5.2).
-        hint: its last characters, to tell it from the other one.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="secrets")
-    digest = models.BinaryField(max_length=32)
-    hint = models.CharField(max_length=8)
-    expires_at = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_used_at = models.DateTimeField(null=True)
 
     objects: ClassVar[SecretManager] = SecretManager()
 
@@ -103,6 +114,3 @@ class ClientSecret(models.Model):
         indexes = [
             models.Index(fields=["expires_at"], condition=models.Q(expires_at__isnull=False), name="secret_expires_idx")
         ]
-
-    def __str__(self) -> str:
-        return str(self.id)

@@ -4,9 +4,7 @@ Whoever changes a client holds the lock on its row. `held` is always what the ca
 machine more than they have.
 """
 
-import hashlib
 import hmac
-import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +16,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from psycopg import sql
 
+from identity.clients import secrets
 from identity.clients.errors import ClientLimit, TooManySecrets
 from identity.clients.models import Client, ClientSecret
 from permissions import policy, scopes
@@ -27,10 +26,6 @@ from tenants.audit.services import Target, record
 from tenants.context.statements import TENANT, Columns, fetch_all, table
 from tenants.registry import services as registry
 from tenants.registry.models import Tenant
-
-_PREFIX = "ts_"  # tells people, and secret scanners, what it is
-_SECRETS = 2
-_USE_NOTED_EVERY = timedelta(minutes=1)
 
 _SECRET = Columns(ClientSecret, "secret", ("id", "client_id", "last_used_at"))
 _CLIENT = Columns(Client, "client", ("id", "tenant_id", "scope", "is_active", "version"))
@@ -130,7 +125,7 @@ def add_secret(
     """
     client = _locked(tenant_id, client_id)
     _refuse_more_than(held, client.scopes)
-    if _live_secrets(client_id).count() >= _SECRETS:
+    if _live_secrets(client_id).count() >= secrets.LIVE_AT_ONCE:
         raise TooManySecrets
     row, text = _add_secret(client, expires_at=expires_at)
     _record("client.secret_added", client, {"hint": [None, row.hint], "expires_at": [None, expires_at]})
@@ -161,7 +156,7 @@ def revoke_tokens(*, client_id: UUID) -> None:
 
 def authenticate(*, client_id: UUID, secret: str) -> Client | None:
     """Return the client with this secret, with its tenant, if both are good now; None says nothing about why not."""
-    digest = _digest(secret)
+    digest = secrets.digest_of(secret)
     found = [row for row in fetch_all(_LIVE, client_id) if hmac.compare_digest(row[0], digest)]
     if not found:
         return None
@@ -205,18 +200,13 @@ def _locked(tenant_id: UUID, client_id: UUID) -> Client:
 
 
 def _live_secrets(client_id: UUID) -> QuerySet[ClientSecret]:
-    now = timezone.now()
-    return (
-        ClientSecret.objects.filter(client_id=client_id)
-        .filter(Q(expires_at=None) | Q(expires_at__gt=now))
-        .filter(Q(client__expires_at=None) | Q(client__expires_at__gt=now))
-    )
+    own = secrets.live(ClientSecret.objects.filter(client_id=client_id))
+    return own.filter(Q(client__expires_at=None) | Q(client__expires_at__gt=timezone.now()))
 
 
 def _add_secret(client: Client, *, expires_at: datetime | None) -> tuple[ClientSecret, str]:
-    text = _PREFIX + secrets.token_urlsafe(32)
-    row = ClientSecret.objects.create(client=client, digest=_digest(text), hint=text[-4:], expires_at=expires_at)
-    return row, text
+    text, columns = secrets.generate()
+    return ClientSecret.objects.create(client=client, expires_at=expires_at, **columns), text
 
 
 def _described(client: Client) -> dict[str, Any]:
@@ -233,13 +223,8 @@ def _record(action: str, client: Client, changes: dict[str, list[Any]]) -> None:
     record(action=action, tenant_id=client.tenant_id, targets=targets, changes=changes)
 
 
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
-
-
 def _note_use(secret: ClientSecret) -> None:
-    """Remember when a secret was used, at most once a minute: a busy client's row is not written on every call."""
-    now = timezone.now()
-    if secret.last_used_at is None or secret.last_used_at < now - _USE_NOTED_EVERY:
+    if secrets.is_use_to_be_noted(secret):
+        now = timezone.now()
         ClientSecret.objects.filter(pk=secret.pk).update(last_used_at=now)
         Client.objects.filter(pk=secret.client_id).update(last_used_at=now)

@@ -42,6 +42,12 @@ def proof_of(*, tenant_id: UUID, email: str) -> DomainClaim | None:
     return with_status(claims, ClaimStatus.PROVED).select_related("custom_role").first()
 
 
+def proof_at(email: str) -> DomainClaim | None:
+    """Return whichever active tenant's proof of the domain that a (normalized) address is at; see ``joined_from``."""
+    claims = DomainClaim.objects.filter(domain=email.rpartition("@")[2], tenant__status=TenantStatus.ACTIVE)
+    return with_status(claims, ClaimStatus.PROVED).first()
+
+
 def due(*, within: timedelta) -> list[tuple[UUID, UUID]]:
     """Return tenant and id of every claim to look after, the most urgent first: those whose time is over, which nobody
     has noted, and proofs that lapse soon.

@@ -18,6 +18,7 @@ from identity.domains import dns, selectors
 from identity.domains.errors import DomainClaimed, DomainClaimLapsed, DomainNotProved, DomainTaken, TooManyDomains
 from identity.domains.models import ClaimStatus, DomainClaim
 from identity.domains.names import normalize_domain, refuse_unfit
+from identity.domains.signals import proof_ended
 from identity.invitations import selectors as invitations
 from identity.invitations.models import InvitationStatus
 from identity.members import selectors as members
@@ -115,6 +116,7 @@ def remove_domain(*, tenant_id: UUID, claim_id: UUID) -> None:
     """
     claim = _locked(tenant_id, claim_id)
     DomainClaim.objects.filter(pk=claim.pk).delete()
+    _tell_of_end(claim)
     _record("domain.removed", claim, {"status": [claim.status.value, None]})
 
 
@@ -267,9 +269,15 @@ def _note_lapse(tenant_id: UUID, claim_id: UUID) -> bool:
     if claim.lapsed_at is None:
         claim.lapsed_at = timezone.now()
         claim.save(update_fields=["lapsed_at"])
+        _tell_of_end(claim)
         former = ClaimStatus.PENDING if claim.proved_at is None else ClaimStatus.PROVED
         _record("domain.lapsed", claim, {"status": [former.value, ClaimStatus.LAPSED.value]})
     return True
+
+
+def _tell_of_end(claim: DomainClaim) -> None:
+    if claim.proved_at is not None:
+        proof_ended.send(sender=DomainClaim, tenant_id=claim.tenant_id, domain=claim.domain)
 
 
 def _is_invited(tenant_id: UUID, email: str) -> bool:

@@ -1,5 +1,6 @@
-"""Private keys at rest: Fernet (AES-128-CBC and HMAC-SHA256, from ``cryptography``) under a key derived from
-``SECRET_KEY``. ``SECRET_KEY_FALLBACKS`` still decrypt, so the secret can be changed.
+"""Private keys, and other secrets that have to be read again, at rest: Fernet (AES-128-CBC and HMAC-SHA256, from
+``cryptography``) under a key derived from ``SECRET_KEY`` for one purpose: what was encrypted for one is nothing for
+another. ``SECRET_KEY_FALLBACKS`` still decrypt, so the secret can be changed.
 """
 
 import base64
@@ -16,37 +17,37 @@ class Undecryptable(ValueError):
     """Neither SECRET_KEY nor a fallback opens it."""
 
 
-def encrypt(plain: bytes) -> bytes:
+def encrypt(plain: bytes, *, purpose: bytes = _PURPOSE) -> bytes:
     """Return `plain`, encrypted under the present SECRET_KEY."""
-    return _fernet().encrypt(plain)
+    return _fernet(purpose).encrypt(plain)
 
 
-def decrypt(encrypted: bytes | memoryview) -> bytes:
+def decrypt(encrypted: bytes | memoryview, *, purpose: bytes = _PURPOSE) -> bytes:
     """Return what was encrypted.
 
     Raises:
         Undecryptable: under a secret that is no longer known.
     """
     try:
-        return _fernet().decrypt(bytes(encrypted))
+        return _fernet(purpose).decrypt(bytes(encrypted))
     except InvalidToken:
         raise Undecryptable from None
 
 
-def encrypt_again(encrypted: bytes | memoryview) -> bytes:
+def encrypt_again(encrypted: bytes | memoryview, *, purpose: bytes = _PURPOSE) -> bytes:
     """Return the same content under the present SECRET_KEY.
 
     Raises:
         Undecryptable: as ``decrypt``.
     """
-    return encrypt(decrypt(encrypted))
+    return encrypt(decrypt(encrypted, purpose=purpose), purpose=purpose)
 
 
-def _fernet() -> MultiFernet:
+def _fernet(purpose: bytes) -> MultiFernet:
     secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return MultiFernet([Fernet(_derive(secret)) for secret in secrets])
+    return MultiFernet([Fernet(_derive(secret, purpose)) for secret in secrets])
 
 
-def _derive(secret: str) -> bytes:
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.encode())
+def _derive(secret: str, purpose: bytes) -> bytes:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(secret.encode())
     return base64.urlsafe_b64encode(derived)

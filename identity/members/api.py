@@ -226,8 +226,11 @@ class MyTenantsView(ListAPIView[Membership]):
 
     @extend_schema(operation_id="me_tenants_list", summary="List one's tenants")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Every tenant that one belongs to, the last used one first."""
+        """Every tenant that one belongs to, the last used one first. Whoever came in by a tenant's own single sign-on
+        sees that one alone.
+        """
         return self.list(request, *args, **kwargs)
 
     def get_queryset(self) -> QuerySet[Membership]:
-        return selectors.memberships_of(callers.caller_id(self.request))
+        only = callers.principal_of(self.request).only_tenant_id
+        return selectors.memberships_of(callers.caller_id(self.request), only_tenant_id=only)

@@ -16,9 +16,11 @@ class MembersConfig(AppConfig):
         from permissions.roles import Role
         from permissions.versions import first_version
         from tenants.lifecycle.belongings import Belonging, belong, register_people
+        from tenants.registry.signals import sign_in_policy_changing
 
         role_changed.connect(receivers.move_versions, dispatch_uid="identity.members")
         role_deleting.connect(receivers.take_replacement, dispatch_uid="identity.members")
+        sign_in_policy_changing.connect(receivers.move_all_versions, dispatch_uid="identity.members")
         account_deleting.connect(receivers.leave_everywhere, dispatch_uid="identity.members")
         belong(
             # Postgres refuses to let the last owner go as long as the tenant is there.

@@ -12,6 +12,7 @@ from identity.roles.errors import RoleInUse
 from identity.roles.models import CustomRole
 from identity.roles.selectors import TenantRole
 from tenants.registry import services as registry
+from tenants.registry.sign_in_policy import SignInPolicy
 
 
 def move_versions(*, role: CustomRole, **signal: Any) -> None:
@@ -32,6 +33,12 @@ def take_replacement(*, role: CustomRole, replacement: TenantRole | None, **sign
         raise RoleInUse
 
 
+def move_all_versions(*, tenant_id: UUID, before: SignInPolicy, policy: SignInPolicy, **signal: Any) -> None:
+    """Refuse the tokens of every member whose tenant asks more of their sign-in now: the next ones are held to it."""
+    if policy.asks_more_than(before):
+        _locked(Membership.objects.filter(tenant_id=tenant_id)).update(version=F("version") + 1)
+
+
 def leave_everywhere(*, user_id: UUID, **signal: Any) -> None:
     """Take somebody whose account goes out of all their tenants.
 
@@ -49,7 +56,11 @@ def leave_everywhere(*, user_id: UUID, **signal: Any) -> None:
 
 
 def _held(role: CustomRole) -> QuerySet[Membership]:
-    """Return the memberships with a role, locked in the order in which everybody locks memberships."""
-    rows = Membership.objects.filter(tenant_id=role.tenant_id, custom_role=role)
+    """Return the memberships with a role, locked."""
+    return _locked(Membership.objects.filter(tenant_id=role.tenant_id, custom_role=role))
+
+
+def _locked(rows: QuerySet[Membership]) -> QuerySet[Membership]:
+    """Return memberships, locked in the order in which everybody locks memberships."""
     locked = list(rows.select_for_update().order_by("id").values_list("pk", flat=True))
     return Membership.objects.filter(pk__in=locked)

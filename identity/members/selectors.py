@@ -59,13 +59,16 @@ def with_person(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
     )
 
 
-def memberships_of(user_id: UUID) -> QuerySet[Membership]:
-    """Return every membership of one person, with its tenant: last used first, then the newest."""
-    return (
-        Membership.objects.filter(user_id=user_id)
-        .select_related("tenant", "custom_role")
-        .order_by(F("last_used_at").desc(nulls_last=True), "-joined_at", "id")
-    )
+def memberships_of(user_id: UUID, *, only_tenant_id: UUID | None = None) -> QuerySet[Membership]:
+    """Return every membership of one person, with its tenant: last used first, then the newest.
+
+    Args:
+        only_tenant_id: of this tenant alone.
+    """
+    rows = Membership.objects.filter(user_id=user_id).select_related("tenant", "custom_role")
+    if only_tenant_id is not None:
+        rows = rows.filter(tenant_id=only_tenant_id)
+    return rows.order_by(F("last_used_at").desc(nulls_last=True), "-joined_at", "id")
 
 
 def membership(*, user_id: UUID, tenant_id: UUID) -> Membership | None:

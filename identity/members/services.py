@@ -26,6 +26,7 @@ from identity.members.errors import (
     SeatLimit,
 )
 from identity.members.models import BarredAddress, Membership, MembershipStatus, digests_of
+from identity.members.signals import owner_made
 from identity.roles import selectors as roles
 from identity.roles.selectors import TenantRole
 from permissions.errors import ScopeNotHeld
@@ -73,6 +74,7 @@ def add_member(
     if status == MembershipStatus.ACTIVE:
         _refuse_beyond(limits, tenant_id)
     BarredAddress.objects.filter(tenant_id=tenant_id, digest__in=digests_of(member.user.email)).delete()
+    _tell_of_owner(member)
     record(
         action="member.added",
         tenant_id=tenant_id,
@@ -105,6 +107,7 @@ def change_role(*, tenant_id: UUID, membership_id: UUID, role: str, by: UUID, he
     before = member.role
     member.take(wanted)
     member.save(update_fields=["role", "custom_role", "version"])
+    _tell_of_owner(member)
     _record("member.role_changed", member, role=[before, wanted.name])
     return member
 
@@ -269,6 +272,7 @@ def transfer_ownership(
         if row.role != role.name:
             row.take(role)
             row.save(update_fields=["role", "custom_role", "version"])
+            _tell_of_owner(row)
     record(
         action="tenant.ownership_transferred",
         tenant_id=tenant_id,
@@ -358,6 +362,12 @@ def _refuse_beyond(limits: Limits, tenant_id: UUID) -> None:
     """
     if limits.seats is not None and selectors.active_members(tenant_id).count() > limits.seats:
         raise SeatLimit
+
+
+def _tell_of_owner(member: Membership) -> None:
+    """Say that a member whose role is another one now is an owner, if it is that."""
+    if member.role == Role.OWNER:
+        owner_made.send(sender=Membership, tenant_id=member.tenant_id, user_id=member.user_id)
 
 
 def _set_status(member: Membership, status: MembershipStatus) -> None:

@@ -1,4 +1,6 @@
-"""Which client calls: HTTP Basic or parameters in the body (RFC 6749 section 2.3.1), or nobody but the first party."""
+"""Who calls: a machine client or an application, by HTTP Basic or parameters in the body (RFC 6749 section 2.3.1), or
+nobody but the first party.
+"""
 
 import base64
 import binascii
@@ -11,6 +13,8 @@ from uuid import UUID
 from django.conf import settings
 from rest_framework.request import Request
 
+from identity.applications import services as applications
+from identity.applications.models import Application
 from identity.clients import services as clients
 from identity.clients.models import Client
 from identity.oauth.errors import InvalidClient
@@ -33,8 +37,9 @@ def form_of(request: Request) -> Mapping[str, str]:
     return cast("Mapping[str, str]", request.data)
 
 
-def machine_of(request: Request) -> Client | None:
-    """Return the machine client that calls, proved by its secret; None for our own applications, which have none.
+def caller_of(request: Request) -> Client | Application | None:
+    """Return the machine client or the application that calls, proved by its secret, or a public application, which
+    has none; None for our own applications.
 
     Raises:
         InvalidClient: its secret is not good, or the request's host belongs to another tenant.
@@ -45,30 +50,37 @@ def machine_of(request: Request) -> Client | None:
     if credentials is None or (credentials.client_id == settings.FIRST_PARTY_CLIENT_ID and not credentials.secret):
         return None
     with client_attempt(address=address_of(request)) as attempt:
-        client = _authenticate(credentials)
+        caller = _authenticate(credentials)
         host_tenant = tenant_of(request._request)
-        if client is None or (host_tenant is not None and client.tenant_id != host_tenant.id):
+        if caller is None or (host_tenant is not None and caller.tenant_id != host_tenant.id):
             attempt.fail()
             raise InvalidClient
-    return client
+    return caller
 
 
-def required_machine_of(request: Request) -> Client:
-    """Return the machine client that calls; raises as ``machine_of``, and InvalidClient when none does."""
-    client = machine_of(request)
-    if client is None:
+def proved_caller_of(request: Request) -> Client | Application:
+    """Return the machine client or the application that calls and has proved it.
+
+    Raises:
+        InvalidClient: none does, or a public application, whose name anybody can say.
+        InvalidRequest, LimitReached: as ``caller_of``.
+    """
+    caller = caller_of(request)
+    if caller is None or (isinstance(caller, Application) and not caller.is_confidential):
         raise InvalidClient
-    return client
+    return caller
 
 
-def _authenticate(credentials: Credentials) -> Client | None:
+def _authenticate(credentials: Credentials) -> Client | Application | None:
     try:
         client_id = UUID(credentials.client_id)
     except ValueError:
         return None
-    if str(client_id) != credentials.client_id or not credentials.secret:
+    if str(client_id) != credentials.client_id:
         return None
-    return clients.authenticate(client_id=client_id, secret=credentials.secret)
+    secret = credentials.secret or None
+    client = clients.authenticate(client_id=client_id, secret=secret) if secret else None
+    return client or applications.authenticate(application_id=client_id, secret=secret)
 
 
 def _credentials(request: Request) -> Credentials | None:

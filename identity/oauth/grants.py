@@ -5,12 +5,14 @@ from typing import Any
 
 from rest_framework.request import Request
 
+from identity.applications import codes
+from identity.applications.models import Application
 from identity.clients.models import Client
 from identity.members.errors import NotAMember
 from identity.oauth.errors import InvalidClient, InvalidGrant, InvalidTarget, UnauthorizedClient
 from identity.tokens import services as tokens
 from identity.tokens.backends import BearerBackend
-from identity.tokens.errors import InvalidRequest, InvalidToken
+from identity.tokens.errors import POLICY_UNMET, InvalidRequest, InvalidToken, SessionOfOneTenant
 from identity.tokens.minting import IssuedTokens
 from identity.tokens.services import SignedIn
 from permissions import scopes
@@ -19,70 +21,107 @@ from tenants.registry.errors import TenantSuspended
 from tenants.routing.errors import TenantMismatch
 from tenants.routing.middleware import tenant_of
 
+AUTHORIZATION_CODE = "authorization_code"
 CLIENT_CREDENTIALS = "client_credentials"
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 -- the grant's name, no secret
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 -- as above
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 -- as above
 
+_NO_CODE = "The code is not valid here (any more), or does not go with what was sent beside it."
+
 Form = Mapping[str, str]
+Caller = Client | Application | None
 
 
-def client_credentials(request: Request, form: Form, client: Client | None) -> dict[str, Any]:
+def authorization_code(request: Request, form: Form, caller: Caller) -> dict[str, Any]:
+    """RFC 6749 section 4.1.3: what a person has let an application have.
+
+    Raises:
+        InvalidClient: no application calls.
+        UnauthorizedClient: a machine client calls; it acts for nobody.
+        InvalidRequest: a parameter is missing.
+        InvalidGrant: the code is no good, here or now, or the tenant does not let the person in.
+    """
+    if caller is None:
+        raise InvalidClient
+    if not isinstance(caller, Application):
+        raise UnauthorizedClient
+    code, redirect_uri, verifier = (_required(form, name) for name in ("code", "redirect_uri", "code_verifier"))
+    try:
+        issued = codes.redeem(application_id=caller.pk, code=code, redirect_uri=redirect_uri, code_verifier=verifier)
+    except (InvalidToken, SessionOfOneTenant) as error:
+        raise InvalidGrant(_NO_CODE) from error
+    except (TenantSuspended, *POLICY_UNMET) as error:
+        raise InvalidGrant(str(error.detail)) from error
+    if issued is None:
+        raise InvalidGrant(_NO_CODE)
+    return _response(issued)
+
+
+def client_credentials(request: Request, form: Form, caller: Caller) -> dict[str, Any]:
     """RFC 6749 section 4.4: a machine client's own token.
 
     Raises:
         InvalidClient: no machine client calls.
+        UnauthorizedClient: an application calls; it acts for people alone.
         InvalidGrant: its tenant is closed for now.
         InvalidScope: nothing of what was asked for can be had.
     """
-    if client is None:
+    if caller is None:
         raise InvalidClient
+    if not isinstance(caller, Client):
+        raise UnauthorizedClient
     try:
-        return _response(tokens.client_credentials(client=client, scope=form.get("scope", "")))
+        return _response(tokens.client_credentials(client=caller, scope=form.get("scope", "")))
     except TenantSuspended as error:
         raise InvalidGrant(str(error.detail)) from error
 
 
-def refresh_token(request: Request, form: Form, client: Client | None) -> dict[str, Any]:
-    """RFC 6749 section 6: the next tokens of a person's session.
+def refresh_token(request: Request, form: Form, caller: Caller) -> dict[str, Any]:
+    """RFC 6749 section 6: the next tokens of a person's session. Those of an application are for itself alone.
 
     Raises:
         UnauthorizedClient: a machine client calls; refresh tokens are people's.
         InvalidRequest: there is no refresh token.
-        InvalidGrant: it is no good, here or now.
+        InvalidGrant: it is no good, here or now or for whoever calls.
         InvalidScope: nothing of what was asked for can be had.
     """
-    if client is not None:
+    if isinstance(caller, Client):
         raise UnauthorizedClient
     text = _required(form, "refresh_token")
     try:
-        issued = tokens.refresh(text=text, host_tenant=tenant_of(request._request), scope=form.get("scope", ""))
+        issued = tokens.refresh(
+            text=text,
+            host_tenant=tenant_of(request._request),
+            scope=form.get("scope", ""),
+            application_id=caller.pk if caller else None,
+        )
     except InvalidToken as error:
         raise InvalidGrant from error
-    except (TenantSuspended, TenantMismatch) as error:
+    except (TenantSuspended, TenantMismatch, *POLICY_UNMET) as error:
         raise InvalidGrant(str(error.detail)) from error
     return _response(issued)
 
 
-def token_exchange(request: Request, form: Form, client: Client | None) -> dict[str, Any]:
+def token_exchange(request: Request, form: Form, caller: Caller) -> dict[str, Any]:
     """RFC 8693: from one tenant of a person to another. `audience` is the other tenant's slug.
 
     Raises:
-        UnauthorizedClient: a machine client calls; it is in one tenant.
+        UnauthorizedClient: a machine client or an application calls; each is in one tenant.
         InvalidRequest: the subject token is no person's access token that is good here and may enter tenants.
         InvalidTarget: no such tenant, or not for this person.
         InvalidScope: nothing of what was asked for can be had there.
     """
-    if client is not None:
+    if caller is not None:
         raise UnauthorizedClient
-    caller = _subject(request, form)
+    subject = _subject(request, form)
     if "resource" in form or "audience" not in form:
         raise InvalidTarget
     try:
-        issued = tokens.switch(caller=caller, slug=form["audience"], scope=form.get("scope", ""))
+        issued = tokens.switch(caller=subject, slug=form["audience"], scope=form.get("scope", ""))
     except NotAMember as error:
         raise InvalidTarget from error
-    except TenantSuspended as error:
+    except (TenantSuspended, *POLICY_UNMET) as error:
         raise InvalidTarget(str(error.detail)) from error
     except InvalidToken as error:
         raise InvalidRequest("The subject token is not valid here.") from error
@@ -90,6 +129,7 @@ def token_exchange(request: Request, form: Form, client: Client | None) -> dict[
 
 
 GRANTS = {
+    AUTHORIZATION_CODE: authorization_code,
     CLIENT_CREDENTIALS: client_credentials,
     REFRESH_TOKEN: refresh_token,
     TOKEN_EXCHANGE: token_exchange,

@@ -28,14 +28,21 @@ class StrictFormParser(BaseParser):
         body: bytes = stream.read(_MAXIMUM_BYTES + 1)
         if len(body) > _MAXIMUM_BYTES:
             raise InvalidRequest("The form is too large.")
-        try:
-            pairs = parse_qsl(
-                body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAXIMUM_FIELDS
-            )
-        except ValueError:
-            raise InvalidRequest("The body is no form in UTF-8.") from None
-        if len(dict(pairs)) != len(pairs):
-            raise InvalidRequest("A parameter may be sent once.")
-        if any("\0" in value for _, value in pairs):
-            raise InvalidRequest("A parameter has a null character.")
-        return {name: value for name, value in pairs if value}
+        return read_form(body)
+
+
+def read_form(body: bytes) -> dict[str, str]:
+    """Return the parameters of a form, or of a query string; those without a value are left out.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAXIMUM_FIELDS)
+    except ValueError:
+        raise InvalidRequest("This is no form in UTF-8.") from None
+    if len(dict(pairs)) != len(pairs):
+        raise InvalidRequest("A parameter may be sent once.")
+    if any("\0" in value for _, value in pairs):
+        raise InvalidRequest("A parameter has a null character.")
+    return {name: value for name, value in pairs if value}

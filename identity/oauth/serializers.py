@@ -18,9 +18,13 @@ class GrantSerializer(ClientFieldsSerializer):
     """A grant."""
 
     grant_type = serializers.CharField(
-        help_text="`client_credentials`, `refresh_token`, or `urn:ietf:params:oauth:grant-type:token-exchange`."
+        help_text="`authorization_code`, `client_credentials`, `refresh_token`, or "
+        "`urn:ietf:params:oauth:grant-type:token-exchange`."
     )
     scope = serializers.CharField(required=False, help_text="Space-separated, if the token shall hold fewer scopes.")
+    code = serializers.CharField(required=False, help_text="With `authorization_code`.")
+    redirect_uri = serializers.CharField(required=False, help_text="With `authorization_code`: the same as there.")
+    code_verifier = serializers.CharField(required=False, help_text="With `authorization_code`: of its PKCE challenge.")
     refresh_token = serializers.CharField(required=False, help_text="With `refresh_token`.")
     subject_token = serializers.CharField(required=False, help_text="With token exchange: an access token of a person.")
     subject_token_type = serializers.CharField(
@@ -33,7 +37,10 @@ class OAuthTokensSerializer(AccessTokenSerializer):
     """Tokens (RFC 6749 section 5.1)."""
 
     role = serializers.CharField(allow_null=True, required=False, help_text="For people; machine clients have none.")
-    refresh_token = serializers.CharField(required=False, help_text="For people; machine clients have none.")
+    refresh_token = serializers.CharField(
+        required=False, help_text="For people; machine clients have none, and applications without `offline_access`."
+    )
+    id_token = serializers.CharField(required=False, help_text="With `authorization_code`, and the scope `openid`.")
     issued_token_type = serializers.CharField(required=False, help_text="With token exchange.")
 
 
@@ -71,14 +78,40 @@ class MetadataSerializer(serializers.Serializer[Any]):
     """What this authorization server can do (RFC 8414 section 2)."""
 
     issuer = serializers.CharField()
+    authorization_endpoint = serializers.CharField()
     token_endpoint = serializers.CharField()
     introspection_endpoint = serializers.CharField()
     revocation_endpoint = serializers.CharField()
     jwks_uri = serializers.CharField()
     service_documentation = serializers.CharField()
     response_types_supported = serializers.ListField(child=serializers.CharField())
+    response_modes_supported = serializers.ListField(child=serializers.CharField())
+    code_challenge_methods_supported = serializers.ListField(child=serializers.CharField())
+    authorization_response_iss_parameter_supported = serializers.BooleanField()
     grant_types_supported = serializers.ListField(child=serializers.CharField())
     scopes_supported = serializers.ListField(child=serializers.CharField())
     token_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
     introspection_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
     revocation_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
+
+
+class OpenIdMetadataSerializer(MetadataSerializer):
+    """What this OpenID provider can do (OpenID Connect Discovery section 3)."""
+
+    userinfo_endpoint = serializers.CharField()
+    subject_types_supported = serializers.ListField(child=serializers.CharField())
+    id_token_signing_alg_values_supported = serializers.ListField(child=serializers.CharField())
+    claims_supported = serializers.ListField(child=serializers.CharField())
+    prompt_values_supported = serializers.ListField(child=serializers.CharField())
+    claims_parameter_supported = serializers.BooleanField()
+    request_parameter_supported = serializers.BooleanField()
+    request_uri_parameter_supported = serializers.BooleanField()
+
+
+class UserInfoSerializer(serializers.Serializer[Any]):
+    """Who it is (OpenID Connect Core section 5.1)."""
+
+    sub = serializers.UUIDField()
+    name = serializers.CharField(required=False, help_text="With the scope `profile`.")
+    email = serializers.CharField(required=False, help_text="With the scope `email`.")
+    email_verified = serializers.BooleanField(required=False, help_text="With the scope `email`.")

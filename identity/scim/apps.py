@@ -9,10 +9,12 @@ class ScimConfig(AppConfig):
         from identity.roles.signals import role_changed, role_deleting
         from identity.scim import receivers
         from identity.scim.models import ScimGroup, ScimGroupMember, ScimToken, ScimUser
+        from identity.sso.signals import role_settling
         from tenants.lifecycle.belongings import Belonging, belong
 
         role_changed.connect(receivers.follow_role, dispatch_uid="identity.scim")
         role_deleting.connect(receivers.take_replacement, dispatch_uid="identity.scim")
+        role_settling.connect(receivers.is_in_charge, dispatch_uid="identity.scim")
         belong(
             # No file holds a token: where a tenant is restored, its directory gets another one.
             Belonging(model=ScimToken, is_exported=False),

@@ -1,7 +1,7 @@
 """DRF's way to tokens of tenants' directories: a kind of caller of its own, and no token of any other kind."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from uuid import UUID
 
 from psycopg import sql
@@ -24,7 +24,6 @@ from tenants.registry import plans, states
 from tenants.routing.errors import TenantMismatch
 from tenants.routing.middleware import tenant_of
 
-_REMEMBERED = 256
 _JOIN = sql.SQL(" LEFT JOIN {tokens} token ON token.tenant_id = tenant.id AND token.id = {token_id}")
 _COLUMNS = {
     "is_live": sql.SQL("coalesce(token.expires_at > now(), token.id IS NOT NULL)"),
@@ -90,7 +89,7 @@ def _entering(request: Request) -> Callable[..., Entry]:
 
 def _check(presented: Presented, enter: Callable[..., Entry]) -> Entry:
     try:
-        entry = enter(presented.tenant_id, guard=_guard(presented.token_id))
+        entry = enter(presented.tenant_id, guard=_pattern().about(token_id=presented.token_id))
     except NoSuchTenant as error:
         raise InvalidToken from error
     digest = entry.found["digest"]
@@ -101,6 +100,6 @@ def _check(presented: Presented, enter: Callable[..., Entry]) -> Entry:
     return entry
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _guard(token_id: UUID) -> Guard:
-    return Guard(_COLUMNS, _JOIN.format(tokens=table(ScimToken), token_id=sql.Literal(token_id)))
+@cache
+def _pattern() -> Guard:
+    return Guard(_COLUMNS, _JOIN.format(tokens=table(ScimToken), token_id=sql.Placeholder("token_id")))

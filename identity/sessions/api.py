@@ -22,6 +22,9 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         child=serializers.CharField(), help_text="How one proved who one is: RFC 8176 names, such as `pwd`."
     )
     last_used_at = serializers.DateTimeField(help_text="When tokens were last issued.")
+    application_id = serializers.UUIDField(
+        allow_null=True, help_text="The third-party application that acts for one here; null where one does so oneself."
+    )
 
     class Meta:
         model = Session
@@ -30,6 +33,7 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
             "is_current",
             "ip_address",
             "user_agent",
+            "application_id",
             "methods",
             "authenticated_at",
             "last_used_at",

@@ -8,7 +8,9 @@ from django.db import models
 from identity.accounts.models import User
 from identity.sessions.proof import Way
 from tenants.registry.models import Tenant
-from tenants.wall.openings import THIS_PERSON, closed, opened_to_people
+from tenants.wall.openings import THIS_PERSON, THIS_TENANT, closed, opened, opened_to_people
+
+PROVIDER_SESSION_LENGTH = 255
 
 
 class Api(models.TextChoices):
@@ -30,6 +32,7 @@ class EndReason(models.TextChoices):
     REVOKED = "revoked"  # by a client, at the revocation endpoint
     ENDED_BY_STAFF = "ended_by_staff"
     ENDED_BY_TENANT = "ended_by_tenant"
+    ENDED_BY_PROVIDER = "ended_by_provider"
 
 
 @opened_to_people(
@@ -43,6 +46,7 @@ class EndReason(models.TextChoices):
         "way",
         "connection_id",
         "application_id",
+        "provider_session",
         "methods",
         "authenticated_at",
         "expires_at",
@@ -53,7 +57,12 @@ class EndReason(models.TextChoices):
     ],
     update=["ended_at", "end_reason"],
 )
-@closed
+# A tenant ends what is good for it alone, staff's looks into it among that, and knows no more of it than that takes.
+@opened(
+    rows=f"tenant_id = {THIS_TENANT}",
+    select=["id", "user_id", "tenant_id", "connection_id", "application_id", "ended_at"],
+    update=["ended_at", "end_reason"],
+)
 class Session(models.Model):
     """One sign-in of one person on one device. Every token says in ``sid`` which session it belongs to.
 
@@ -61,7 +70,7 @@ class Session(models.Model):
         scope: the scopes asked for at sign-in, space-separated; empty when none in particular. No token of the session
             holds more, in whichever tenant.
         tenant: the one tenant that it opens, of support access and wherever the proof is good for no other one.
-        way, connection_id, application_id: see ``proof.Proof``.
+        way, connection_id, application_id, provider_session: see ``proof.Proof``.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -72,6 +81,7 @@ class Session(models.Model):
     way = models.CharField(max_length=16, choices=Way, default=Way.PASSWORD)
     connection_id = models.UUIDField(null=True)
     application_id = models.UUIDField(null=True)
+    provider_session = models.CharField(max_length=PROVIDER_SESSION_LENGTH, blank=True)
     methods = models.JSONField(help_text="How the person proved who they are: RFC 8176 names.")
     authenticated_at = models.DateTimeField()
     expires_at = models.DateTimeField(help_text="Nothing keeps a session going beyond this.")

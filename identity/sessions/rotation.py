@@ -130,6 +130,14 @@ def continuing(*, session_id: UUID, user_id: UUID) -> Iterator[Session | None]:
         yield session if session is not None and session.user_id == user_id else None
 
 
+def current_refresh_token(*, family_id: UUID) -> str | None:
+    """Return the newest refresh token of a live family, for whoever keeps it on this side and never gave it away; None
+    when the family is over.
+    """
+    family = RefreshFamily.objects.filter(pk=family_id, idle_expires_at__gt=timezone.now()).first()
+    return str(RefreshToken.issue(family.pk, family.generation, family.secret)) if family else None
+
+
 def session_of_refresh_token(*, text: str, api: Api) -> UUID | None:
     """Return the id of the live session that a genuine refresh token belongs to, without using the token up."""
     presented = _parse(text)

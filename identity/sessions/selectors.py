@@ -15,6 +15,16 @@ def live_sessions() -> QuerySet[Session]:
     return Session.objects.filter(ended_at=None, expires_at__gt=timezone.now(), user__is_active=True)
 
 
+def live_session(*, session_id: UUID, user_id: UUID) -> Session | None:
+    """Return a person's session, if it still stands."""
+    return live_sessions().filter(pk=session_id, user_id=user_id).first()
+
+
+def application_of(session_id: UUID) -> UUID | None:
+    """Return the third-party application that acts in a session; None in one of ours."""
+    return Session.objects.filter(pk=session_id).values_list("application_id", flat=True).first()
+
+
 def sessions_of(user_id: UUID | None, api: Api) -> QuerySet[Session]:
     """Return where a person is signed in to one API, each with ``last_used_at``.
 

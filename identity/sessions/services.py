@@ -1,5 +1,6 @@
 """Starting and ending sessions. How refresh tokens continue them is in ``rotation``."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,8 +14,9 @@ from psycopg import sql
 
 from identity.sessions import selectors
 from identity.sessions.models import Api, EndReason, RefreshFamily, Session
-from identity.sessions.proof import Proof
+from identity.sessions.proof import FACTORS, MULTI_FACTOR, Proof, merged
 from identity.sessions.refresh_token import RefreshToken
+from identity.sessions.signals import session_starting
 from tenants.context.statements import execute, insert, table
 
 _FAMILIES_PER_SESSION = 20  # each tenant that is entered begins one; a client that goes to and fro makes no more
@@ -45,6 +47,7 @@ def start_session(
     proof: Proof,
     device: Device,
     scope: str = "",
+    lifetime: timedelta | None = None,
 ) -> tuple[Session, RefreshToken]:
     """Record a sign-in that was just proved and begin its first chain
     of refresh tokens; return both. Staff's are shorter.
@@ -52,8 +55,10 @@ def start_session(
     Args:
         tenant_id: the tenant that is entered; None outside any.
         scope: what was asked for, space-separated: no token of the session ever holds more.
+        lifetime: if it is to be shorter than others.
     """
-    lifetime = settings.OPERATOR_SESSION_LIFETIME if api == Api.OPERATOR else settings.SESSION_LIFETIME
+    if lifetime is None:
+        lifetime = settings.OPERATOR_SESSION_LIFETIME if api == Api.OPERATOR else settings.SESSION_LIFETIME
     session = _new_session(
         lifetime,
         list(proof.methods),
@@ -64,8 +69,11 @@ def start_session(
         way=proof.way,
         connection_id=proof.connection_id,
         application_id=proof.application_id,
+        provider_session=proof.provider_session,
         tenant_id=proof.only_tenant_id,
     )
+    session.authenticated_at = proof.proved_at or session.authenticated_at
+    session_starting.send(sender=Session, session=session)
     family = _new_family(session, tenant_id, "")
     insert(session, family)
     return session, _token(family)
@@ -98,13 +106,25 @@ def start_family(*, session: Session, tenant_id: UUID | None, scope: str) -> Ref
 
 @transaction.atomic
 def prove_again(*, session_id: UUID, user_id: UUID, methods: list[str]) -> Session | None:
-    """Record that the person of a session has just proved again who they are; None when the session is over."""
+    """Record that the person of a session has just proved again who they are, by which methods: they join those of
+    before, which the session stands on too. None when the session is over.
+    """
     session = selectors.live_sessions().select_for_update(of=("self",)).filter(pk=session_id, user_id=user_id).first()
     if session is not None:
-        session.methods = methods
+        session.methods = merged(*session.methods, *methods)
         session.authenticated_at = timezone.now()
         session.save(update_fields=["methods", "authenticated_at"])
     return session
+
+
+def note_new_factor(*, user_id: UUID, session_id: UUID | None, kind: str, **signal: Any) -> None:
+    """Let a session be one with a second factor, whose person has just shown to have a new one."""
+    if session_id is None:
+        return
+    session = Session.objects.select_for_update().filter(pk=session_id, user_id=user_id, ended_at=None).first()
+    if session is not None:
+        session.methods = merged(*session.methods, FACTORS[kind], MULTI_FACTOR)
+        session.save(update_fields=["methods"])
 
 
 def end_session(*, session_id: UUID, reason: EndReason) -> None:
@@ -142,6 +162,35 @@ def end_staff_sessions(*, user_id: UUID) -> None:
 def end_sessions_of(*, user_id: UUID, reason: EndReason) -> None:
     """End every session of a person with the tenant API, for a reason that is not theirs."""
     _end(_others(user_id, None).filter(api=Api.TENANT), reason)
+
+
+@transaction.atomic
+def end_sessions_by(
+    *,
+    connections: Collection[UUID],
+    reason: EndReason,
+    users: Collection[UUID] | None = None,
+    provider_session: str = "",
+) -> int:
+    """End the sessions that began by some of a tenant's connections to its own provider, and return how many did.
+
+    Args:
+        users: of these people only.
+        provider_session: those only that began in this session at the provider.
+    """
+    rows = Session.objects.filter(connection_id__in=connections, ended_at=None)
+    if users is not None:
+        rows = rows.filter(user_id__in=users)
+    if provider_session:
+        rows = rows.filter(provider_session=provider_session)
+    return rows.update(ended_at=timezone.now(), end_reason=reason)
+
+
+@transaction.atomic
+def end_sessions_through(*, application_id: UUID, reason: EndReason, user_id: UUID | None = None) -> None:
+    """End the sessions in which an application acts for people, or for one of them."""
+    rows = Session.objects.filter(application_id=application_id)
+    _end(rows if user_id is None else rows.filter(user_id=user_id), reason)
 
 
 def end_after_password_change(*, user_id: UUID, keep_session: UUID | None, **signal: Any) -> None:

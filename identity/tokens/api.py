@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from identity.accounts.api import wrong_password
+from identity.factors.errors import wrong
 from identity.sessions import services as sessions
 from identity.sessions.models import Api, EndReason
 from identity.tokens import services
@@ -15,6 +16,7 @@ from identity.tokens.authentication import bearer_token
 from identity.tokens.authority import Authority
 from identity.tokens.backends import BearerBackend
 from identity.tokens.minting import IssuedTokens
+from identity.tokens.second_factors import WrongProof
 from identity.tokens.serializers import (
     AccessTokenSerializer,
     LoginSerializer,
@@ -34,14 +36,14 @@ from permissions.scopes import Scope
 from permissions.throttles import address_of
 from tenants.routing.middleware import tenant_of
 
+_SHOWN_AS_NULL = {"tenant", "role"}  # of a person in no tenant
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 section 5.1
 
 
 def token_response(tokens: IssuedTokens) -> Response:
     """Return tokens so that nobody on the way keeps them."""
-    body = vars(tokens)  # as TokensSerializer, or AccessTokenSerializer, would show them
-    if tokens.refresh_token is None:
-        body = {name: value for name, value in body.items() if name != "refresh_token"}
+    # As TokensSerializer, or AccessTokenSerializer, would show them.
+    body = {name: value for name, value in vars(tokens).items() if value is not None or name in _SHOWN_AS_NULL}
     return Response(body, headers=NO_STORE)
 
 
@@ -68,6 +70,9 @@ class LoginView(APIView):
 
         The tokens are for one tenant: that of the host, else the one named in `tenant`, else the one used last. A
         person without a tenant gets tokens that are good for their own account only.
+
+        Where a second factor is needed too, the answer is 401 `second_factor_required`; its `challenge` is answered at
+        `/api/v1/auth/second-factor`.
         """
         with told_of_sign_in(Api.TENANT):
             serializer = LoginSerializer(data=request.data, context={"request": request})
@@ -120,6 +125,7 @@ class SwitchView(APIView):
 class StepUpView(APIView):
     """Proving again who one is."""
 
+    api = Api.TENANT
     enters_tenant = False
     scopes = {"POST": Scope.SESSIONS_WRITE}
     throttles = {"POST": "sign_in"}
@@ -133,21 +139,27 @@ class StepUpView(APIView):
     def post(self, request: Request) -> Response:
         """Answer `insufficient_user_authentication`: prove again who you are, and get an access token that says when.
 
+        A second factor (a passkey with what `passkey/options` gave) makes this sign-in one with two, as some tenants
+        ask for. Who has second factors proves one: a password alone ends in `second_factor_required`.
+
         It holds the scopes of the token it was asked with. The refresh token at hand stays the one to use.
         """
         serializer = StepUpSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        values = serializer.validated_data
         caller = signed_in(request)
         with password_attempt(address=address_of(request), account=str(caller.user_id)) as attempt:
-            tokens = services.step_up(
-                caller=caller,
-                password=serializer.validated_data["password"],
-                authority=self.authority(caller),
-                methods=["pwd"],
-            )
-            if tokens is None:
+            try:
+                tokens = services.step_up(
+                    caller=caller,
+                    api=self.api,
+                    password=values.get("password"),
+                    given=values["answer"],
+                    authority=self.authority(caller),
+                )
+            except WrongProof as error:
                 attempt.fail()
-                raise wrong_password("password")
+                raise (wrong_password if error.field == "password" else wrong)(error.field) from None
         return token_response(tokens)
 
     def authority(self, caller: SignedIn) -> Authority:

@@ -74,6 +74,10 @@ class Authority:
             raise SessionOfOneTenant
         return replace(self, held=self.held - _OF_THE_PERSON)
 
+    def through(self, application_id: UUID | None) -> Self:
+        """Return what is left of it where a third-party application acts for the person, if one does."""
+        return self if application_id is None else replace(self, held=self.held & policy.delegable())
+
     def scopes(self, *requests: str) -> frozenset[str]:
         """Return what is left of `held` after each of `requests` (space-separated; an empty one asks for all of it)."""
         left = self.held

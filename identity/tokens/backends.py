@@ -10,6 +10,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from identity.accounts.models import User
 from identity.sessions.models import Api
+from identity.sessions.proof import MULTI_FACTOR
 from identity.tokens import liveness
 from identity.tokens.claims import Claims
 from identity.tokens.errors import InvalidToken
@@ -59,18 +60,32 @@ class BearerBackend(BaseBackend):
         return User.objects.filter(pk=user_id, is_active=True).first()
 
     def admit(self, request: HttpRequest, raw: str) -> BearerPrincipal:
-        """Return whose token it is, and be in its tenant from here on.
+        """Return whose token it is, and be in its tenant from here on. Raises as ``admit_read``, and:
 
         Raises:
-            InvalidToken: it is malformed, forged, expired or revoked, or meant for another API.
+            InvalidToken: it is malformed, forged or expired.
+        """
+        return self.admit_read(request, self.read(raw))
+
+    def admit_read(self, request: HttpRequest, token: Verified) -> BearerPrincipal:
+        """Return whose token was read, and be in its tenant from here on.
+
+        Raises:
+            InvalidToken: it is revoked.
             TenantMismatch: the request's host belongs to another tenant.
             TenantSuspended: nobody may enter the tenant for now.
         """
-        return self._identify(request, raw, lambda tenant_id, guard: enter_for_request(request, tenant_id, guard=guard))
+        return self._identify(
+            request, token, lambda tenant_id, guard: enter_for_request(request, tenant_id, guard=guard)
+        )
 
     def inspect(self, request: HttpRequest | None, raw: str) -> BearerPrincipal:
         """Return whose token it is, without entering anything. Raises as ``admit``."""
-        return self._identify(request, raw, _look)
+        return self.inspect_read(request, self.read(raw))
+
+    def inspect_read(self, request: HttpRequest | None, token: Verified) -> BearerPrincipal:
+        """Return whose token was read, without entering anything. Raises as ``admit_read``."""
+        return self._identify(request, token, _look)
 
     def check(self, token: Verified, enter: Enter) -> Kind:
         """Refuse a token whose claims are no longer true, and return the kind of caller they make.
@@ -81,6 +96,8 @@ class BearerBackend(BaseBackend):
         claims, kid = token.claims, token.kid
         kind = token.kind
         if kind is None or not claims.scope <= policy.ceiling(kind):
+            raise InvalidToken
+        if claims.application_id is not None and not claims.scope <= policy.delegable():
             raise InvalidToken
         if claims.sign_in is None:
             liveness.check_client(claims, kid, enter)
@@ -109,8 +126,7 @@ class BearerBackend(BaseBackend):
         self.check(token, _look)
         return token.claims
 
-    def _identify(self, request: HttpRequest | None, raw: str, enter: Enter) -> BearerPrincipal:
-        token = self.read(raw)
+    def _identify(self, request: HttpRequest | None, token: Verified, enter: Enter) -> BearerPrincipal:
         claims = token.claims
         host_tenant = tenant_of(request) if request is not None else None
         if host_tenant is not None and claims.tenant_id != host_tenant.id:
@@ -131,7 +147,10 @@ class BearerBackend(BaseBackend):
             scopes=claims.scope,
             session_id=claims.sign_in.sid if claims.sign_in else None,
             actor=claims.act,
+            application_id=claims.application_id,
             authenticated_at=claims.sign_in.auth_time if claims.sign_in else None,
+            only_tenant_id=found.get("only_tenant_id"),
+            has_second_factor=claims.sign_in is not None and MULTI_FACTOR in claims.sign_in.amr,
             # What staff ask in support access is not the tenant's.
             requests_per_minute=plans.requests_per_minute(found["plan"], found["request_limit"])
             if "plan" in found and kind is not Kind.SUPPORT

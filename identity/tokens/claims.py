@@ -6,8 +6,11 @@ the test that a wrong one is refused. A claim that nothing checks is a lie waiti
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self, TypeVar
 from uuid import UUID
+
+from django.conf import settings
 
 from permissions.principals import Kind
 
@@ -64,6 +67,12 @@ class Claims:
         }
         return next((kind for kind, fits in shapes.items() if fits), None)
 
+    @property
+    def application_id(self) -> UUID | None:
+        """The third-party application that acts for the person; None for ours, and for machine clients."""
+        is_ours = self.sign_in is None or self.client_id == settings.FIRST_PARTY_CLIENT_ID
+        return None if is_ours else UUID(self.client_id)
+
     def to_payload(self) -> dict[str, Any]:
         """Return the JWT payload; absent claims are left out."""
         payload = {
@@ -86,6 +95,8 @@ class Claims:
         """
         read = _Reader(payload)
         has_sign_in = any(name in payload for name in ("sid", "auth_time", "amr"))
+        if has_sign_in and read.text("client_id") != settings.FIRST_PARTY_CLIENT_ID:
+            read.uuid("client_id")
         return cls(
             iss=read.text("iss"),
             aud=read.text("aud"),
@@ -94,7 +105,7 @@ class Claims:
             iat=read.integer("iat"),
             exp=read.integer("exp"),
             jti=read.text("jti"),
-            scope=frozenset(read.text("scope").split()),
+            scope=_scopes(read.text("scope")),
             ver=read.integer("ver"),
             sign_in=read.sign_in() if has_sign_in else None,
             role=read.text("role") if "role" in payload else None,
@@ -102,6 +113,11 @@ class Claims:
             tenant_id=read.uuid("tenant_id") if "tenant_id" in payload else None,
             act=read.actor() if "act" in payload else None,
         )
+
+
+@lru_cache(maxsize=1024)  # tokens that are remembered share them
+def _scopes(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 @dataclass(frozen=True)

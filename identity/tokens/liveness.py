@@ -29,10 +29,11 @@ from tenants.context.errors import NoSuchTenant
 from tenants.context.statements import table
 from tenants.registry import states
 
-REMEMBERED = 2048  # tokens: what is kept of each is some kilobytes
+_KEYS = 64  # that may sign at a time, and have lately
 
 Enter = Callable[[UUID, Guard], Entry]
 
+_PERSON, _VERSION = sql.Placeholder("person_id"), sql.Placeholder("version")
 _SIGNED_IN = sql.SQL("person.is_active AND session.ended_at IS NULL AND session.expires_at > now()")
 _SIGNED_IN_JOINS = sql.SQL(
     " LEFT JOIN {people} person ON person.id = {person_id}"
@@ -62,7 +63,8 @@ def check_member(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> Non
         InvalidToken: the tenant, the membership, the session or the account is gone, or the rights have changed.
         TenantSuspended: all is well but for the tenant itself.
     """
-    _check(claims, _of_member(claims, sign_in, kid), enter)
+    guard = _of_members(kid).about(person_id=claims.sub, session_id=sign_in.sid, version=claims.ver)
+    _check(claims, guard, enter)
 
 
 def check_client(claims: Claims, kid: str, enter: Enter) -> None:
@@ -72,7 +74,7 @@ def check_client(claims: Claims, kid: str, enter: Enter) -> None:
         InvalidToken: the tenant or the client is gone, switched off or expired, or has other rights now.
         TenantSuspended: all is well but for the tenant itself.
     """
-    _check(claims, _of_client(claims, kid), enter)
+    _check(claims, _of_clients(kid).about(client_id=claims.sub, version=claims.ver), enter)
 
 
 def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> None:
@@ -84,7 +86,8 @@ def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> No
             something else.
         TenantSuspended: all is well but for the tenant itself.
     """
-    _check(claims, _of_support(claims, sign_in, kid), enter)
+    pattern = _of_support(kid, reads=all(map(scopes.is_reading, claims.scope)))
+    _check(claims, pattern.about(person_id=claims.sub, session_id=sign_in.sid, version=claims.ver), enter)
 
 
 def check_session(claims: Claims, sign_in: SignIn, kid: str, api: Api) -> None:
@@ -111,30 +114,29 @@ def _check(claims: Claims, guard: Guard, enter: Enter) -> None:
     states.refuse_closed(entry.tenant.status)
 
 
-# What a token has to be asked about is the same each time it comes: composing it takes longer than asking.
-@lru_cache(maxsize=REMEMBERED)
-def _of_member(claims: Claims, sign_in: SignIn, kid: str) -> Guard:
+# What is asked about the tokens of a kind is composed once for each key: that takes longer than asking.
+@lru_cache(maxsize=_KEYS)
+def _of_members(kid: str) -> Guard:
     condition = _MEMBER.format(
-        active=sql.Literal(MembershipStatus.ACTIVE.value), version=sql.Literal(claims.ver), signed_in=_SIGNED_IN
+        active=sql.Literal(MembershipStatus.ACTIVE.value), version=_VERSION, signed_in=_SIGNED_IN
     )
-    joins = _MEMBER_JOINS.format(members=table(Membership), person_id=sql.Literal(claims.sub))
-    return _guard(condition, joins + _session_joins(claims, sign_in, Api.TENANT), kid)
+    joins = _MEMBER_JOINS.format(members=table(Membership), person_id=_PERSON)
+    guard = _guard(condition, joins + _session_joins(Api.TENANT), kid)
+    return replace(guard, columns={**guard.columns, "only_tenant_id": sql.SQL("session.tenant_id")})
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _of_client(claims: Claims, kid: str) -> Guard:
-    condition = _CLIENT.format(version=sql.Literal(claims.ver))
-    joins = _CLIENT_JOINS.format(clients=table(Client), client_id=sql.Literal(claims.sub))
-    return _guard(condition, joins, kid)
+@lru_cache(maxsize=_KEYS)
+def _of_clients(kid: str) -> Guard:
+    condition = _CLIENT.format(version=_VERSION)
+    return _guard(condition, _CLIENT_JOINS.format(clients=table(Client), client_id=sql.Placeholder("client_id")), kid)
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _of_support(claims: Claims, sign_in: SignIn, kid: str) -> Guard:
-    condition = _SUPPORT.format(version=sql.Literal(claims.ver), signed_in=_SIGNED_IN)
-    staff = table(apps.get_model(settings.STAFF_MODEL))
-    joins = _SUPPORT_JOINS.format(staff=staff, person_id=sql.Literal(claims.sub))
-    guard = _guard(condition, joins + _session_joins(claims, sign_in, Api.SUPPORT), kid)
-    return replace(guard, read_only=all(map(scopes.is_reading, claims.scope)))
+@lru_cache(maxsize=_KEYS)
+def _of_support(kid: str, *, reads: bool) -> Guard:
+    condition = _SUPPORT.format(version=_VERSION, signed_in=_SIGNED_IN)
+    joins = _SUPPORT_JOINS.format(staff=table(apps.get_model(settings.STAFF_MODEL)), person_id=_PERSON)
+    guard = _guard(condition, joins + _session_joins(Api.SUPPORT), kid)
+    return replace(guard, read_only=reads)
 
 
 def _guard(condition: sql.Composable, joins: sql.Composable, kid: str) -> Guard:
@@ -144,11 +146,11 @@ def _guard(condition: sql.Composable, joins: sql.Composable, kid: str) -> Guard:
     return Guard({"is_live": is_live, **_LIMITS}, joins)
 
 
-def _session_joins(claims: Claims, sign_in: SignIn, api: Api) -> sql.Composable:
+def _session_joins(api: Api) -> sql.Composable:
     return _SIGNED_IN_JOINS.format(
         people=table(User),
         sessions=table(Session),
-        person_id=sql.Literal(claims.sub),
-        session_id=sql.Literal(sign_in.sid),
+        person_id=_PERSON,
+        session_id=sql.Placeholder("session_id"),
         api=sql.Literal(api.value),
     )

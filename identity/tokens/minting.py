@@ -1,7 +1,7 @@
 """Making an access token out of what is known of its holder."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -10,8 +10,10 @@ from django.conf import settings
 
 from identity.sessions.models import Api, Session
 from identity.sessions.refresh_token import RefreshToken
+from identity.tokens import openid
 from identity.tokens.authority import Authority
 from identity.tokens.claims import Claims, SignIn
+from identity.tokens.requirements import refuse_unmet
 from identity.tokens.signals import token_issued
 from identity.tokens.tokens import AccessToken, OperatorAccessToken, TenantAccessToken
 
@@ -30,6 +32,7 @@ class Grant(StrEnum):
     SWITCH = "switch"
     STEP_UP = "step_up"
     SUPPORT = "support_access"
+    CODE = "authorization_code"
     CLIENT = "client_credentials"
 
 
@@ -43,6 +46,7 @@ class IssuedTokens:
     tenant: str | None
     role: str | None
     refresh_token: str | None = None
+    id_token: str | None = None
     token_type: str = "Bearer"  # noqa: S105 -- RFC 6750's name of the kind of token, no secret
 
 
@@ -62,10 +66,17 @@ def mint_for_session(
         grant: what they are given for; with an actor, it is support access.
         lifetime: of the access token; ``settings.ACCESS_LIFETIME`` unless given.
         actor: who is really acting, in support access.
+
+    Raises:
+        APIException: the session does not meet the tenant's sign-in policy; see ``requirements.refuse_unmet``.
     """
+    refuse_unmet(session, authority, notes_use=grant is not Grant.REFRESH)
     sign_in = SignIn(sid=session.pk, auth_time=int(session.authenticated_at.timestamp()), amr=tuple(session.methods))
     holder = _Holder(_TOKEN_CLASSES[session.api], session.user_id, _client_id(session), sign_in=sign_in, act=actor)
     tokens = _mint(holder, authority, scopes, lifetime or settings.ACCESS_LIFETIME, refresh_token)
+    if session.application_id is not None:  # RFC 6749 section 5.1: all that it may, and not at our API alone
+        told = [*openid.among(session.scope.split()), *sorted(scopes)]
+        tokens = replace(tokens, scope=" ".join(told))
     token_issued.send_robust(sender=None, grant=str(Grant.SUPPORT if actor else grant))
     return tokens
 

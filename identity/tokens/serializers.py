@@ -12,6 +12,7 @@ from rest_framework_simplejwt.serializers import PasswordField, TokenObtainSeria
 
 from identity.accounts.api import PASSWORD_LENGTH, password_field
 from identity.accounts.models import User, normalize_email
+from identity.factors.serializers import AnswerSerializer, challenge_field, credential_field
 from identity.sessions import selectors as sessions
 from identity.sessions.proof import BY_PASSWORD
 from identity.sessions.services import Device
@@ -108,10 +109,41 @@ class SwitchSerializer(StrictSerializer):
     scope = scope_field()
 
 
-class StepUpSerializer(StrictSerializer):
-    """Proof of who is calling."""
+class StepUpSerializer(AnswerSerializer):
+    """Proof of who is calling: a password, or a second factor, or both."""
 
-    password = password_field()
+    password = password_field(required=False)
+
+    is_needed = False
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        if attrs["answer"] is None and "password" not in attrs:
+            message = serializers.ErrorDetail("Send the password, or a second factor.", code="required")
+            raise serializers.ValidationError({"password": [message]})
+        return attrs
+
+
+class SecondFactorSerializer(AnswerSerializer):
+    """The second factor that a sign-in waits for."""
+
+    challenge = challenge_field()
+
+
+class EnrollSerializer(StrictSerializer):
+    """The sign-in in which an authenticator app is set up."""
+
+    challenge = challenge_field()
+
+
+class PasskeySignInSerializer(StrictSerializer):
+    """A passkey, and where to."""
+
+    credential = credential_field()
+    tenant = serializers.CharField(
+        max_length=SLUG_LENGTH, required=False, write_only=True, help_text="Slug of the tenant to enter."
+    )
+    scope = scope_field()
 
 
 class LogoutSerializer(StrictSerializer):
@@ -153,6 +185,31 @@ class TokensSerializer(AccessTokenSerializer):
     """An access token, and the refresh token that gets the next one."""
 
     refresh_token = serializers.CharField(help_text="Opaque. Good once; every refresh returns the next one.")
+
+
+class SecondFactorTokensSerializer(TokensSerializer):
+    """Tokens, and what comes with a second factor that was set up on the way."""
+
+    recovery_codes = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Only with the first second factor: each is good once, and nobody sees them again.",
+    )
+
+
+class EnrollingSerializer(serializers.Serializer[Any]):
+    """An authenticator app that is being set up."""
+
+    expires_in = serializers.IntegerField(help_text="Seconds until the challenge is good no more.")
+    secret = serializers.CharField(help_text="For an app that reads no QR codes: base32, as people type it.")
+    otpauth_uri = serializers.CharField(help_text="What the QR code holds.")
+
+
+class PasskeyRequestSerializer(serializers.Serializer[Any]):
+    """What a browser is to be asked for."""
+
+    expires_in = serializers.IntegerField(help_text="Seconds until it is good no more.")
+    options = serializers.DictField(help_text="For `PublicKeyCredential.parseRequestOptionsFromJSON`.")
 
 
 class VerifiedSerializer(serializers.Serializer[Principal]):

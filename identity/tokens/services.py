@@ -11,6 +11,8 @@ from django.db import transaction
 from identity.accounts import services as accounts
 from identity.accounts.models import User
 from identity.clients.models import Client
+from identity.factors import proving
+from identity.factors.proving import Answer
 from identity.members import selectors as members
 from identity.members import services as memberships
 from identity.members.errors import NotAMember
@@ -20,6 +22,7 @@ from identity.sessions.models import Api, EndReason
 from identity.sessions.proof import Proof
 from identity.sessions.rotation import Rotated, continuing, rotating, session_of_refresh_token
 from identity.sessions.services import Device
+from identity.tokens import second_factors
 from identity.tokens.authority import Authority
 from identity.tokens.errors import InvalidCredentials, InvalidScope, InvalidToken
 from identity.tokens.minting import Grant, IssuedTokens, mint_for_client, mint_for_session
@@ -50,7 +53,7 @@ def sign_in(
         TenantSuspended: they have, but nobody may enter it.
         TenantMismatch: the host says one tenant and the request another.
         InvalidScope: nothing of what was asked for can be had.
-        InvalidCredentials: as ``start``.
+        SecondFactorAwaited, InvalidCredentials: as ``start``.
     """
     if host_tenant is not None and slug not in (None, host_tenant.slug):
         raise TenantMismatch
@@ -83,13 +86,15 @@ def start(
 
     Raises:
         InvalidScope: nothing of what was asked for can be had.
+        SecondFactorAwaited: that is needed too. What was proved is kept for ``answers``: let it be committed.
         InvalidCredentials: password or account have changed since they were checked.
     """
     authority = authority.bound_to(proof.only_tenant_id)
     scopes = authority.scopes(scope)
     if not scopes:
         raise InvalidScope
-    with accounts.credentials_held(user) as held:
+    second_factors.refuse_without(user=user, authority=authority, api=api, scope=scope, proof=proof)
+    with accounts.credentials_held(user, is_vouched_for=proof.connection_id is not None) as held:
         if not held:
             raise InvalidCredentials
         session, refresh_token = sessions.start_session(
@@ -130,20 +135,26 @@ def switch(*, caller: SignedIn, slug: str, scope: str = "") -> IssuedTokens:
         return mint_for_session(session, authority, scopes, refresh_token=refresh_token, grant=Grant.SWITCH)
 
 
-def refresh(*, text: str, host_tenant: TenantRef | None, scope: str = "") -> IssuedTokens:
+def refresh(
+    *, text: str, host_tenant: TenantRef | None, scope: str = "", application_id: UUID | None = None
+) -> IssuedTokens:
     """Exchange a refresh token for new tokens that say what is true now.
 
     Args:
         scope: scopes to which this access token is narrowed (RFC 6749 section 6); the next one is not.
+        application_id: the third-party application that presents it, proved; None for ours.
 
     Raises:
-        InvalidToken: the refresh token is no good, or its person has no active place in its tenant any more.
+        InvalidToken: the refresh token is no good, or another application's, or its person has no active place in its
+            tenant any more.
         TenantSuspended: nobody may enter the tenant for now; the refresh token stays good.
         TenantMismatch: the host belongs to another tenant; the refresh token stays good.
         InvalidScope: nothing of what is asked for can be had; the refresh token stays good.
     """
 
     def authority_of(rotated: Rotated) -> Authority:
+        if rotated.session.application_id != application_id:
+            raise InvalidToken
         if host_tenant is not None and rotated.tenant_id != host_tenant.id:
             raise TenantMismatch
         return _authority_of(rotated.membership, rotated.tenant_id)
@@ -162,33 +173,41 @@ def exchange(*, text: str, api: Api, authority_of: Callable[[Rotated], Authority
     """
     with rotating(text=text, api=api) as rotated:
         if rotated is not None:
-            authority = authority_of(rotated).bound_to(rotated.session.tenant_id)
-            scopes = authority.scopes(rotated.session.scope, rotated.scope, scope)
+            session = rotated.session
+            authority = authority_of(rotated).bound_to(session.tenant_id).through(session.application_id)
+            scopes = authority.scopes(session.scope, rotated.scope, scope)
             if scope and not scopes:
                 raise InvalidScope
             return mint_for_session(
-                rotated.session, authority, scopes, refresh_token=rotated.refresh_token, grant=Grant.REFRESH
+                session, authority, scopes, refresh_token=rotated.refresh_token, grant=Grant.REFRESH
             )
     raise InvalidToken
 
 
-@transaction.atomic
-def step_up(*, caller: SignedIn, password: str, authority: Authority, methods: list[str]) -> IssuedTokens | None:
+def step_up(
+    *, caller: SignedIn, api: Api, password: str | None, given: Answer | None, authority: Authority
+) -> IssuedTokens:
     """Note that the person of a session has proved again who they are, and return an access token that says so, with
     no more scopes than they come with. Their refresh token stays the same; what it gives from now on says so as well.
 
-    Returns None when it is not their password.
+    Args:
+        password, given: what they prove it by: one of them, or both. Who has second factors needs one.
 
     Raises:
+        WrongProof: one of them is wrong.
+        SecondFactorAwaited: a password is not enough.
+        TooManyTries: of codes.
         InvalidToken: the session has ended a moment ago.
     """
-    if not accounts.is_password_of(user_id=caller.user_id, password=password):
-        return None
-    session = sessions.prove_again(session_id=caller.session_id, user_id=caller.user_id, methods=methods)
-    if session is None:
-        raise InvalidToken
-    authority = authority.bound_to(session.tenant_id)
-    return mint_for_session(session, authority, authority.scopes(" ".join(caller.scopes)), grant=Grant.STEP_UP)
+    if given is not None:
+        proving.count_try(user_id=caller.user_id, answer=given)
+    with transaction.atomic():
+        methods = second_factors.proved_again(user_id=caller.user_id, api=api, password=password, given=given)
+        session = sessions.prove_again(session_id=caller.session_id, user_id=caller.user_id, methods=methods)
+        if session is None:
+            raise InvalidToken
+        authority = authority.bound_to(session.tenant_id)
+        return mint_for_session(session, authority, authority.scopes(" ".join(caller.scopes)), grant=Grant.STEP_UP)
 
 
 def client_credentials(*, client: Client, scope: str) -> IssuedTokens:

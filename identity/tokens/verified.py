@@ -11,9 +11,10 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from identity.keys import selectors as keys
 from identity.tokens.claims import Claims
-from identity.tokens.liveness import REMEMBERED
 from identity.tokens.tokens import AccessToken
 from permissions.principals import Kind
+
+_REMEMBERED = 16_384  # tokens: about a kilobyte is kept of each
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class _Remembered:
             found = Verified(token.claims, token.kid)
             with self._lock:
                 self._verified[digest] = found
-                if len(self._verified) > REMEMBERED:
+                if len(self._verified) > _REMEMBERED:
                     self._verified.popitem(last=False)
         elif found.claims.exp <= time.time():
             raise TokenError("Token is expired")

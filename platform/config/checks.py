@@ -24,6 +24,7 @@ W004  addresses need not be proved
 W005  mail is sent in the clear
 W006  the database is reached in the clear, over a public network
 W007  more than one fallback of SECRET_KEY
+W008  identity providers may be at private addresses
 W020  (database) more connections than the server has
 W021  (database) the key that signs is old
 """
@@ -134,7 +135,13 @@ def _check_metrics_token() -> Found:
 @register(TAG, deploy=True)
 def check_hosts(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
     """Return what is wrong with hosts and URLs."""
-    return [*_check_local_hosts(), *_check_urls(), *_check_origins()]
+    return [*_check_local_hosts(), *_check_urls(), *_check_origins(), *_check_private_hosts()]
+
+
+def _check_private_hosts() -> Found:
+    if settings.OIDC_ALLOW_PRIVATE_HOSTS:
+        hint = "Leave OIDC_ALLOW_PRIVATE_HOSTS off, unless every tenant that connects a provider is trusted."
+        yield _warning(8, "Whoever names an identity provider reaches hosts inside.", hint)
 
 
 def _check_local_hosts() -> Found:
@@ -181,12 +188,12 @@ def _check_proxies() -> Found:
 
 
 def _check_cookies() -> Found:
-    """security.W003 (no CSRF middleware) is silenced, which is right only as long as no cookie says who is calling."""
+    """Whoever has a session in a browser is kept from being used by other sites, and from being read on the way."""
     has_sessions = "django.contrib.sessions.middleware.SessionMiddleware" in settings.MIDDLEWARE
     if not has_sessions:
         return
     if "django.middleware.csrf.CsrfViewMiddleware" not in settings.MIDDLEWARE:
-        hint = "Add CsrfViewMiddleware, and take security.W003 off SILENCED_SYSTEM_CHECKS."
+        hint = "Add CsrfViewMiddleware after SessionMiddleware."
         yield _error(10, "There are sessions in cookies, and no protection against CSRF.", hint)
     if not settings.SESSION_COOKIE_SECURE or not settings.SESSION_COOKIE_HTTPONLY:
         hint = "Set SESSION_COOKIE_SECURE and SESSION_COOKIE_HTTPONLY."

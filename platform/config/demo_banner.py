@@ -2,7 +2,8 @@
 
 import json
 
-from config.demo_data import ACCOUNTS, OPERATOR_EMAIL, PASSWORD, TENANTS
+from config.demo_data import ACCOUNTS, OPERATOR_EMAIL, PASSWORD, PROVIDER_PEOPLE, SSO_TENANT, TENANTS
+from config.demo_provider import issuer_beside
 
 _EXTRACT = """python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])'"""
 
@@ -38,6 +39,10 @@ def as_text(port: int) -> str:
             f"[bold]Who can sign in[/] [dim](password of all: {PASSWORD})[/]",
             *people,
             f"  {OPERATOR_EMAIL:<26}platform operator",
+            f"[dim]With a browser: http://{SSO_TENANT}.localhost:{port}/sign-in[/]",
+            "",
+            f"[bold]Single sign-on[/] [dim](README, Every way in)[/]   Identity provider: {issuer_beside(port)}",
+            f"  {', '.join(person.email for person in PROVIDER_PEOPLE.values())}",
             "",
             "[bold]Try it[/] [dim](paste into another terminal, one after the other)[/]",
             *tour,
@@ -57,6 +62,7 @@ def as_json(port: int) -> str:
             "accounts": [{"email": email, "tenant": tenant, "role": role} for email, tenant, role in ACCOUNTS],
             "operator": OPERATOR_EMAIL,
             "password": PASSWORD,
+            "identity_provider": issuer_beside(port),
             "commands": [command for _, command in commands(port)],
         }
     )

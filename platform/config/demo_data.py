@@ -1,5 +1,7 @@
 """Who and what the demo is made of. Nothing here is ever seeded outside development."""
 
+from dataclasses import dataclass
+
 from permissions.roles import Role
 
 PASSWORD = "tenantry-demo-password"  # noqa: S105 -- printed by the demo, and good nowhere else
@@ -22,4 +24,24 @@ PROJECTS = {
         "Weather machine": ["Find a volcano", "Hire henchmen", "Rehearse the announcement"],
         "Hammock district": ["Compare hammocks"],
     },
+}
+
+
+@dataclass(frozen=True)
+class ProviderPerson:
+    """Somebody whom the demo's own identity provider knows."""
+
+    email: str
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+SSO_TENANT = "acme"
+SSO_CLIENT_ID, SOCIAL_CLIENT_ID = "tenantry-sso", "tenantry-social"  # at that provider
+PROVIDER_SECRET = "tenantry-demo-client-secret"  # noqa: S105 -- as PASSWORD
+# By ``sub``. One has an account, one gets theirs by signing in, and one is of a domain that acme has not proved.
+PROVIDER_PEOPLE = {
+    "member": ProviderPerson("member@acme.test", "Member", ("staff",)),
+    "newcomer": ProviderPerson("newcomer@acme.test", "Newcomer", ("staff", "admins")),
+    "stranger": ProviderPerson("stranger@elsewhere.test", "Stranger"),
 }

@@ -22,7 +22,8 @@ _POLICY = (
 @get_only
 def page(request: HttpRequest) -> HttpResponseBase:
     """Swagger UI for the documents that this host has."""
-    response = render(request, "config/docs.html", {"documents": _documents(request)})
+    context = {"documents": _documents(request), "api_sessions": settings.API_SESSIONS}
+    response = render(request, "config/docs.html", context)
     response.headers["Content-Security-Policy"] = _POLICY  # Swagger UI styles inline; it runs no inline script
     return response
 

@@ -23,6 +23,7 @@ SECRETS = (
     "EMAIL_URL",
     "REDIS_URL",
     "METRICS_TOKEN",
+    "SOCIAL_PROVIDERS",
 )
 
 

@@ -72,6 +72,7 @@ def _declared() -> Iterator[ProblemCode]:
                 isinstance(value, type)
                 and issubclass(value, exceptions.APIException)
                 and value.__module__ == module.__name__
+                and "default_code" in vars(value)  # one that has it from another is a case of that one
             ):
                 yield ProblemCode(str(value.default_code), HTTPStatus(value.status_code), _meaning(value))
 

@@ -22,8 +22,9 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from config import metrics
+from identity.browser.errors import CsrfFailed
 from permissions import throttles
-from permissions.errors import InsufficientScope, SignInTooOld
+from permissions.errors import InsufficientAuthentication, InsufficientScope
 from permissions.limits import LimitReached
 from permissions.principals import Kind
 
@@ -210,8 +211,8 @@ def _locate(path: tuple[str, ...], place: str) -> str:
 def _headers(error: exceptions.APIException) -> dict[str, str]:
     if isinstance(error, InsufficientScope):
         return {"WWW-Authenticate": _challenge("insufficient_scope", error, scope=error.scope)}
-    if isinstance(error, SignInTooOld):
-        return {"WWW-Authenticate": _challenge(error.default_code, error, max_age=str(error.max_age))}
+    if isinstance(error, InsufficientAuthentication):
+        return {"WWW-Authenticate": _challenge(error.default_code, error, **error.challenge)}
     if error.default_code == "invalid_client":
         return {"WWW-Authenticate": 'Basic realm="tenantry"'}  # RFC 6749 section 5.2
     if error.status_code == HTTPStatus.UNAUTHORIZED:
@@ -256,6 +257,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
 def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Answer Django's own PermissionDenied outside DRF (``handler403``)."""
     return _respond(HTTPStatus.FORBIDDEN, "permission_denied", "This is not allowed.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
+    """Answer what Django refuses because another site may have sent it (``CSRF_FAILURE_VIEW``)."""
+    return _respond(HTTPStatus.FORBIDDEN, CsrfFailed.default_code, str(CsrfFailed.default_detail))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:

@@ -72,6 +72,7 @@ SHARED_APPS = [
     "config",
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
     "django.contrib.staticfiles",
     "rest_framework",
     "django_filters",
@@ -133,7 +134,10 @@ MIDDLEWARE = [
     "config.middleware.CorsMiddleware",
     "config.middleware.AnswerMiddleware",
     "tenants.routing.middleware.HostMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "tenants.context.middleware.TenantContextMiddleware",
+    "identity.browser.middleware.UserMiddleware",
 ]
 PUBLIC_ENDPOINTS = public_endpoints.PUBLIC_ENDPOINTS
 ROOT_URLCONF = "config.urls"
@@ -216,22 +220,6 @@ AUTHENTICATION_BACKENDS = [
     "identity.accounts.backends.PasswordBackend",
     "identity.tokens.backends.BearerBackend",
     "operators.backends.OperatorBearerBackend",
-]
-PASSWORD_HASHERS = [
-    "identity.accounts.hashers.OwaspArgon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-]
-AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "identity.accounts.password_rules.LengthRule",
-        "OPTIONS": {"shortest": env.int("PASSWORD_MIN_LENGTH", default=15)},  # characters that a password has at least
-    },
-    {
-        "NAME": "identity.accounts.password_rules.BlocklistRule",
-        "OPTIONS": {"file": env.str("PASSWORD_BLOCKLIST_FILE", default="")},  # passwords that are refused, one a line
-    },
-    {"NAME": "identity.accounts.password_rules.RepetitionRule"},
-    {"NAME": "identity.accounts.password_rules.PredictabilityRule"},
 ]
 # Whether an address has to be proved before its account is good for anything. Without it, whoever registers somebody
 # else's address first can use the account until its owner proves the address.
@@ -330,7 +318,10 @@ PROCRASTINATE_AUTODISCOVER_MODULE_NAME = ""  # the queue's only tasks are those 
 # --- DRF --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["identity.tokens.authentication.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "identity.tokens.authentication.BearerAuthentication",
+        *(["identity.browser.authentication.SessionAuthentication"] if API_SESSIONS else []),  # noqa: F405 -- as above
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["permissions.drf.ScopePermission"],
     "DEFAULT_THROTTLE_CLASSES": ["permissions.throttles.LimitThrottle"],
     "DEFAULT_PARSER_CLASSES": ["config.parsers.StrictJSONParser"],
@@ -384,7 +375,6 @@ SECURE_HSTS_PRELOAD = not IN_DEVELOPMENT
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SILENCED_SYSTEM_CHECKS = [
     "security.W002",  # config.middleware.AnswerMiddleware says X-Frame-Options
-    "security.W003",  # no CSRF middleware: no cookie says who is calling, bearer tokens do
 ]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

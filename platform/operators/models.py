@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from identity.sessions.models import Api, Session
+from identity.sessions.models import Session
 from permissions.roles import OperatorRole
 from permissions.versions import first_version
 from tenants.registry.models import Tenant
@@ -125,11 +125,3 @@ class SupportAccess(models.Model):
         if self.status == SupportStatus.ACTIVE and (self.session is None or self.session.ended_at is not None):
             return SupportStatus.ENDED  # with the session: they left the staff, say
         return SupportStatus(self.status)
-
-
-# A tenant ends what staff do inside it.
-opened(
-    rows=f"tenant_id = {THIS_TENANT} AND api = '{Api.SUPPORT.value}'",
-    select=["id", "tenant_id", "ended_at"],
-    update=["ended_at", "end_reason"],
-)(Session)

@@ -6,13 +6,16 @@ from django.db import transaction
 
 from identity.accounts import selectors as accounts
 from identity.accounts.models import User
+from identity.factors.proving import Answer
 from identity.invitations import services as invitations
 from identity.members import services as members
 from identity.sessions.models import Api
 from identity.sessions.proof import Proof
 from identity.sessions.rotation import Rotated
 from identity.sessions.services import Device
+from identity.tokens import answers
 from identity.tokens import services as tokens
+from identity.tokens.answers import Answered, Standing
 from identity.tokens.authority import Authority
 from identity.tokens.errors import InvalidCredentials, InvalidToken
 from identity.tokens.minting import IssuedTokens
@@ -41,6 +44,23 @@ def sign_in(*, user: User, scope: str, proof: Proof, device: Device) -> IssuedTo
     return tokens.start(
         user=user, authority=_authority(operator), api=Api.OPERATOR, scope=scope, proof=proof, device=device
     )
+
+
+def answer(*, text: str, given: Answer, device: Device) -> Answered:
+    """Go on with a sign-in of staff that waits for a second factor.
+
+    Raises:
+        InvalidFactor, TooManyTries: as ``identity.tokens.answers.answer``.
+        InvalidCredentials: they are on the staff no longer.
+    """
+
+    def standing(user_id: UUID, tenant_id: UUID | None) -> Standing:
+        operator = selectors.active_operator(user_id)
+        if operator is None:
+            raise InvalidCredentials
+        return Standing(_authority(operator), None)
+
+    return answers.complete(text=text, api=Api.OPERATOR, given=given, standing_of=standing, device=device)
 
 
 def refresh(*, text: str) -> IssuedTokens:

@@ -1,9 +1,12 @@
 from django.urls import path
 
 from operators.api import (
+    OperatorEnrollView,
     OperatorLoginView,
     OperatorLogoutView,
+    OperatorPasskeyOptionsView,
     OperatorRefreshView,
+    OperatorSecondFactorView,
     OperatorStepUpView,
 )
 from operators.api_audit import OperatorAuditEventViewSet
@@ -21,6 +24,9 @@ from operators.api_tenants import OperatorTenantViewSet
 
 urlpatterns = [
     path("auth/login", OperatorLoginView.as_view(), name="operator-login"),
+    path("auth/second-factor", OperatorSecondFactorView.as_view(), name="operator-second-factor"),
+    path("auth/second-factor/enroll", OperatorEnrollView.as_view(), name="operator-second-factor-enroll"),
+    path("auth/passkey/options", OperatorPasskeyOptionsView.as_view(), name="operator-passkey-options"),
     path("auth/refresh", OperatorRefreshView.as_view(), name="operator-refresh"),
     path("auth/logout", OperatorLogoutView.as_view(), name="operator-logout"),
     path("auth/step-up", OperatorStepUpView.as_view(), name="operator-step-up"),

@@ -8,7 +8,7 @@ is checked on the way in::
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
@@ -35,18 +35,26 @@ class TenantRef:
 
 @dataclass(frozen=True, eq=False)  # by identity, so that what was composed for one can be kept
 class Guard:
-    """What else must be read on the way in, in the same statement. It is composed once: keep it where it is the same
-    each time.
+    """What else must be read on the way in, in the same statement. Composing it takes longer than asking it: make one
+    for all callers of a kind, with placeholders (``psycopg.sql.Placeholder``), and say with ``about`` who it is.
 
     Attributes:
-        columns: name to SQL expression; it may use ``tenant`` and the aliases of `joins`.
+        columns: name to SQL expression; it may use ``tenant`` and the aliases of `joins`. A ``%`` is written twice.
         joins: SQL that follows ``FROM registry_tenant tenant``. It must not multiply rows.
         read_only: the transaction that enters writes nothing; see ``_READ_ONLY``.
+        values: what stands in for the placeholders.
+        pattern: the guard that has them.
     """
 
     columns: Mapping[str, sql.Composable]
     joins: sql.Composable
     read_only: bool = False
+    values: Mapping[str, UUID | int] = field(default_factory=dict)
+    pattern: "Guard | None" = None
+
+    def about(self, **values: UUID | int) -> "Guard":
+        """Return this guard with values in place of its placeholders."""
+        return Guard(self.columns, self.joins, self.read_only, values, self)
 
 
 UNGUARDED = Guard({}, sql.SQL(""))
@@ -182,25 +190,45 @@ def _connection() -> DatabaseWrapper:
     return cast("DatabaseWrapper", connections[current_alias()])
 
 
-@lru_cache(maxsize=4096)
 def _entering(tenant_id: UUID, guard: Guard) -> str:
-    read_only = (_READ_ONLY,) if guard.read_only else ()
-    return _compose(tenant_id, guard, *read_only, *_BECOME_TENANT)
+    return _about(tenant_id, guard, _compose_entering(guard.pattern or guard))
 
 
-@lru_cache(maxsize=1024)
 def _looking(tenant_id: UUID, guard: Guard) -> str:
-    return _compose(tenant_id, guard)
+    return _about(tenant_id, guard, _compose_looking(guard.pattern or guard))
 
 
-def _compose(tenant_id: UUID, guard: Guard, *last: sql.Composable) -> str:
-    # A multi-statement string takes no parameters, so values are quoted in by psycopg: only UUIDs get here.
-    columns = sql.SQL("").join(sql.SQL(", ") + expression for expression in (*guard.columns.values(), *last))
+def _about(tenant_id: UUID, guard: Guard, text: str) -> str:
+    # A string with several statements takes no parameters, so values are written into it: nothing that needs quoting.
+    return text % {name: _literal(value) for name, value in {**guard.values, "tenant_id": tenant_id}.items()}
+
+
+def _literal(value: UUID | int) -> str:
+    if type(value) is UUID:
+        return f"'{value}'"
+    if type(value) is int:
+        return str(value)
+    raise TypeError("What a guard is about is told by UUIDs and whole numbers.")
+
+
+@lru_cache(maxsize=256)
+def _compose_entering(pattern: Guard) -> str:
+    read_only = (_READ_ONLY,) if pattern.read_only else ()
+    return _compose(pattern, *read_only, *_BECOME_TENANT)
+
+
+@lru_cache(maxsize=256)
+def _compose_looking(pattern: Guard) -> str:
+    return _compose(pattern)
+
+
+def _compose(pattern: Guard, *last: sql.Composable) -> str:
+    columns = sql.SQL("").join(sql.SQL(", ") + expression for expression in (*pattern.columns.values(), *last))
     return _LOOK.format(
         columns=columns,
         tenant_table=sql.Identifier(Tenant._meta.db_table),
-        joins=guard.joins,
-        tenant_id=sql.Literal(tenant_id),
+        joins=pattern.joins,
+        tenant_id=sql.Placeholder("tenant_id"),
     ).as_string()
 
 

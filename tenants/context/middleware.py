@@ -56,6 +56,14 @@ def enter_for_request(request: HttpRequest, tenant_id: UUID, *, guard: Guard = U
     return entry
 
 
+def leave_for_request(request: HttpRequest) -> None:
+    """Leave again what was entered for `request`, which found on the way in that it may not be there."""
+    stack: ExitStack = getattr(request, _ATTRIBUTE)
+    stack.close()
+    setattr(request, _ENTERED, None)
+    setattr(request, _IS_INSIDE, False)
+
+
 def entered_tenant(request: HttpRequest) -> TenantRef | None:
     """Return the tenant that `request` has entered, also after it was left again; None if it has entered none."""
     return getattr(request, _ENTERED, None)

@@ -68,7 +68,7 @@ class Columns(Generic[M]):
 
 
 # What is read of a tenant beside something else.
-TENANT = Columns(Tenant, "tenant", ("id", "slug", "schema_name", "status"))
+TENANT = Columns(Tenant, "tenant", ("id", "slug", "schema_name", "status", "sign_in_policy"))
 
 
 def table(model: type[Model]) -> sql.Identifier:

@@ -16,6 +16,7 @@ from tenants.lifecycle.structure import build, migrate_forward, structure_of
 from tenants.registry import names
 from tenants.registry import services as registry
 from tenants.registry.models import TENANT_LIMITS, TENANT_SETTINGS, Tenant
+from tenants.registry.sign_in_policy import SignInPolicy
 
 _ATTEMPTS = 5
 
@@ -71,6 +72,7 @@ def _copy(source: Tenant, slug: str, name: str, *, with_data: bool, with_members
         migrate_forward(tenant.schema_name)
     kept = ["support_policy", *TENANT_LIMITS, *TENANT_SETTINGS]
     own = {setting: getattr(source, setting) for setting in kept if setting != "name"}
+    own["sign_in_policy"] = SignInPolicy.of(source).elsewhere().to_json()
     Tenant.objects.filter(pk=tenant.pk).update(**own)
     tenant.refresh_from_db()
     return tenant

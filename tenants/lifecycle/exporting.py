@@ -29,6 +29,7 @@ from tenants.lifecycle.export_file import Writer, as_lines
 from tenants.lifecycle.progress import Progress, no_progress
 from tenants.lifecycle.structure import structure_of
 from tenants.registry.models import TENANT_LIMITS, TENANT_SETTINGS, Tenant, TenantStatus
+from tenants.registry.sign_in_policy import SignInPolicy
 from tenants.wall.roles import OWNER
 
 SCHEMA, PEOPLE, TRAIL = "schema.sql", "people.jsonl", "trail.jsonl"
@@ -167,5 +168,6 @@ def server_version() -> int:
 def _described(tenant: Tenant) -> dict[str, Any]:
     names = ["id", "slug", "schema_name", "status", "created_by", "support_policy", *TENANT_LIMITS, *TENANT_SETTINGS]
     plain = {name: getattr(tenant, name) for name in names}
+    plain["sign_in_policy"] = SignInPolicy.of(tenant).elsewhere().to_json()
     ids = {name: plain[name] and str(plain[name]) for name in ("id", "created_by")}
     return plain | ids | {"created_at": tenant.created_at.isoformat()}

@@ -38,6 +38,7 @@ from tenants.lifecycle.tables import SequenceState, Table
 from tenants.registry import names
 from tenants.registry.errors import SlugTaken
 from tenants.registry.models import TENANT_LIMITS, TENANT_SETTINGS, Domain, Tenant, TenantStatus
+from tenants.registry.sign_in_policy import SignInPolicy
 from tenants.registry.signals import hosts_changed
 from tenants.wall.roles import OWNER
 
@@ -145,6 +146,7 @@ def _register(described: dict[str, Any], slug: str | None, name: str | None, sch
     own = {setting: described[setting] for setting in TENANT_SETTINGS}
     later = ("support_policy", *TENANT_LIMITS)  # what files of earlier versions do not have
     own |= {setting: described[setting] for setting in later if setting in described}
+    own["sign_in_policy"] = _sign_in_policy(described.get("sign_in_policy", {}))
     creator = described["created_by"]
     tenant = Tenant(
         pk=ids.tenant[1],
@@ -165,6 +167,13 @@ def _register(described: dict[str, Any], slug: str | None, name: str | None, sch
     Tenant.objects.filter(pk=tenant.pk).update(created_at=parse_datetime(described["created_at"]))
     Domain.objects.create(tenant=tenant, domain=host, is_primary=True)
     return tenant
+
+
+def _sign_in_policy(described: Any) -> dict[str, Any]:
+    try:
+        return SignInPolicy.from_json(described).cleaned().elsewhere().to_json()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BrokenExport("The tenant's sign-in policy cannot be read.") from error
 
 
 def _take_hosts(tenant: Tenant, hosts: list[dict[str, Any]]) -> None:

@@ -39,7 +39,7 @@ TENANT_SETTINGS = ["name", "locale", "time_zone", "branding", "shows_addresses"]
 TENANT_LIMITS = ["plan", "seat_limit", "request_limit", "client_limit"]  # what the platform's staff change
 TENANT_COLUMNS = [
     "id", "slug", "schema_name", "status", "created_by", "created_at", "updated_at", "archived_at", "delete_at",
-    "support_policy",
+    "support_policy", "sign_in_policy",
     *TENANT_LIMITS, *TENANT_SETTINGS,
 ]  # fmt: skip
 
@@ -47,7 +47,7 @@ TENANT_COLUMNS = [
 @opened(
     rows="schema_name = current_user",
     select=TENANT_COLUMNS,
-    update=[*TENANT_SETTINGS, "support_policy", "updated_at"],
+    update=[*TENANT_SETTINGS, "support_policy", "sign_in_policy", "updated_at"],
 )
 class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
     """A customer: one schema, found by a slug that may change, by a schema name that never does.
@@ -56,6 +56,7 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
         branding: how the tenant looks to its members; see ``branding.validate_branding``.
         shows_addresses: every member sees the others' e-mail addresses, whatever their role.
         support_policy: what its owners let platform staff do inside.
+        sign_in_policy: what it asks of its members' sign-ins; see ``sign_in_policy.SignInPolicy``.
         plan: see ``plans``; empty for the default one.
         seat_limit, request_limit, client_limit: where it has other limits than its plan.
         created_by: the person who created it for themselves; null when the platform's staff did.
@@ -77,6 +78,7 @@ class Tenant(TenantMixin):  # type: ignore[misc]  # django-tenants has no types
     branding = models.JSONField(default=dict, blank=True, validators=[validate_branding])
     shows_addresses = models.BooleanField(default=False)
     support_policy = models.CharField(max_length=8, choices=SupportPolicy, default=SupportPolicy.READ)
+    sign_in_policy = models.JSONField(default=dict, blank=True, editable=False)
     plan = models.CharField(max_length=plans.PLAN_LENGTH, default="", blank=True)
     seat_limit = models.PositiveIntegerField(null=True, blank=True)
     request_limit = models.PositiveIntegerField(null=True, blank=True)

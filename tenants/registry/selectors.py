@@ -1,10 +1,12 @@
 """Reading the registry."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
 
-from tenants.registry.models import SupportPolicy, Tenant
+from tenants.registry.models import Domain, SupportPolicy, Tenant
+from tenants.registry.sign_in_policy import SignInPolicy
 
 
 def tenants() -> QuerySet[Tenant]:
@@ -24,6 +26,14 @@ def tenant_by_id(tenant_id: UUID) -> Tenant:
 def tenant_by_host(host: str) -> Tenant | None:
     """Return the tenant that a normalized host name leads to."""
     return _all().filter(domains__domain=host).first()
+
+
+def tenants_by_host(hosts: Sequence[str]) -> dict[str, tuple[UUID, str, str, str]]:
+    """Return id, slug, schema name and status of the tenant that each normalized host name leads to, if any does."""
+    rows = Domain.objects.filter(domain__in=hosts).values_list(
+        "domain", "tenant_id", "tenant__slug", "tenant__schema_name", "tenant__status"
+    )
+    return {row[0]: row[1:] for row in rows}
 
 
 def tenant_by_slug(slug: str) -> Tenant | None:
@@ -50,6 +60,11 @@ def shows_addresses(tenant_id: UUID) -> bool:
 def support_policy(tenant_id: UUID) -> SupportPolicy:
     """Return what a tenant's owners let platform staff do inside."""
     return SupportPolicy(_all().values_list("support_policy", flat=True).get(pk=tenant_id))
+
+
+def sign_in_policy(tenant_id: UUID) -> SignInPolicy:
+    """Return what a tenant asks of its members' sign-ins."""
+    return SignInPolicy.from_json(_all().values_list("sign_in_policy", flat=True).get(pk=tenant_id))
 
 
 def _all() -> QuerySet[Tenant]:

@@ -25,7 +25,8 @@ from tenants.registry.models import (
 )
 from tenants.registry.names import validate_slug
 from tenants.registry.plans import Limits, limits_of
-from tenants.registry.signals import hosts_changed
+from tenants.registry.sign_in_policy import SignInPolicy
+from tenants.registry.signals import hosts_changed, sign_in_policy_changing
 
 
 def register_tenant(
@@ -100,6 +101,33 @@ def set_support_policy(*, tenant_id: UUID, policy: SupportPolicy) -> None:
         record(
             action="tenant.support_policy_changed", tenant_id=tenant_id, targets=[target_of(tenant)], changes=changes
         )
+
+
+@transaction.atomic
+def set_sign_in_policy(*, tenant_id: UUID, policy: SignInPolicy) -> SignInPolicy:
+    """Say what a tenant asks of its members' sign-ins; saying it twice changes nothing. Returns it in its one form.
+
+    Whether the caller could still come in is the business of ``identity.tokens.policy``.
+
+    Raises:
+        Tenant.DoesNotExist: there is no such tenant.
+        ValidationError: a value does not fit.
+        APIException: whatever listens to ``sign_in_policy_changing`` refuses it.
+    """
+    policy = policy.cleaned()
+    tenant: Tenant = Tenant.objects.select_for_update(no_key=True).only("name", "sign_in_policy").get(pk=tenant_id)
+    before = SignInPolicy.of(tenant)
+    if before != policy:
+        sign_in_policy_changing.send(sender=None, tenant_id=tenant_id, before=before, policy=policy)
+        old, tenant.sign_in_policy = tenant.sign_in_policy, policy.to_json()
+        tenant.save(update_fields=["sign_in_policy", "updated_at"])
+        names = sorted({*old, *tenant.sign_in_policy})
+        pairs = {name: [old.get(name), tenant.sign_in_policy.get(name)] for name in names}
+        changes = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+        record(
+            action="tenant.sign_in_policy_changed", tenant_id=tenant_id, targets=[target_of(tenant)], changes=changes
+        )
+    return policy
 
 
 def hold_tenant(*, tenant_id: UUID) -> Limits:

@@ -3,9 +3,14 @@
 An entry may be `settings.HOST_CACHE_SECONDS` old. That decides which tenant a request *asks for*, never what it may do:
 whether the tenant is alive and the caller belongs there is read when it is entered. Unknown hosts are not remembered,
 so a new tenant answers at once and nobody fills the memory with made-up names.
+
+Whoever finds an entry too old renews those of other hosts along with it, in one query: with thousands of tenants, each
+of which asks now and then, nearly every request would find its own too old (measured: half as much again as a request
+takes). What nobody has asked for since it was last renewed is dropped.
 """
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -13,23 +18,44 @@ from django.conf import settings
 from tenants.context.entry import TenantRef
 from tenants.registry import selectors
 
-_entries: dict[str, tuple[float, TenantRef]] = {}
+_AT_ONCE = 1000  # hosts that are renewed together: some milliseconds
+
+
+@dataclass(slots=True)
+class _Entry:
+    until: float
+    tenant: TenantRef
+    is_used: bool = False
+
+
+_entries: dict[str, _Entry] = {}
 
 
 def find(host: str) -> TenantRef | None:
     """Return the tenant that a normalized host name leads to."""
+    now = time.monotonic()
     entry = _entries.get(host)
-    if entry is not None and entry[0] > time.monotonic():
-        return entry[1]
-    tenant = selectors.tenant_by_host(host)
-    if tenant is None:
-        _entries.pop(host, None)
-        return None
-    ref = TenantRef(tenant.id, tenant.slug, tenant.schema_name, tenant.status)
-    _entries[host] = (time.monotonic() + settings.HOST_CACHE_SECONDS, ref)
-    return ref
+    if entry is None or entry.until <= now:
+        entry = _renew(host, now)
+        if entry is None:
+            return None
+    entry.is_used = True
+    return entry.tenant
 
 
 def forget(**signal: Any) -> None:
     """Drop what is cached in this process."""
     _entries.clear()
+
+
+def _renew(host: str, now: float) -> _Entry | None:
+    """Look up a host, and others whose entries are past half their time."""
+    soon = now + settings.HOST_CACHE_SECONDS / 2
+    old = {name: entry.is_used for name, entry in list(_entries.items()) if entry.until <= soon}
+    asked = [host, *(name for name, is_used in old.items() if is_used and name != host)][:_AT_ONCE]
+    found = selectors.tenants_by_host(asked)
+    until = time.monotonic() + settings.HOST_CACHE_SECONDS
+    _entries.update({name: _Entry(until, TenantRef(*tenant)) for name, tenant in found.items()})
+    for name in {name for name, is_used in old.items() if not is_used or name in asked} - found.keys():
+        _entries.pop(name, None)
+    return _entries.get(host) if host in found else None

@@ -32,7 +32,7 @@ THIS_TENANT = "(SELECT id FROM registry_tenant WHERE schema_name = current_user)
 THIS_PERSON = "nullif(current_setting('tenantry.person', true), '')::uuid"
 
 # Apps that are not ours; no tenant has any business in their tables.
-CLOSED_APPS = frozenset({"auth", "contenttypes", "procrastinate"})
+CLOSED_APPS = frozenset({"auth", "contenttypes", "procrastinate", "sessions"})
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,14 @@ class SabotageConfig(AppConfig):
         has_wall = Sabotage(os.environ[VARIABLE]) is Sabotage.WALL_ON
         DatabaseWrapper._examined = not has_wall  # the server would refuse to serve as the owner
         path, role, *rest = entry._BECOME_TENANT
-        entry._entering = _Forgetful(entry._compose, (path, role, *rest) if has_wall else (path, *rest))
+        entry._entering = _Forgetful(entry, (path, role, *rest) if has_wall else (path, *rest))
 
 
 class _Forgetful:
     """``entry._entering`` with the bug."""
 
-    def __init__(self, compose: Any, become_tenant: tuple[sql.Composable, ...]) -> None:
-        self._compose, self._become_tenant = compose, become_tenant
+    def __init__(self, entry: Any, become_tenant: tuple[sql.Composable, ...]) -> None:
+        self._entry, self._become_tenant = entry, become_tenant
         self._entries = itertools.count(1)
         self._before: UUID | None = None
 
@@ -66,4 +66,5 @@ class _Forgetful:
         last = self._become_tenant
         if before is not None and next(self._entries) % _EVERY == 0:
             last = (sql.SQL(_PATH_OF).format(tenant_id=sql.Literal(before)), *last[1:])
-        return str(self._compose(tenant_id, guard, *last))
+        text = self._entry._compose(guard.pattern or guard, *last)
+        return str(self._entry._about(tenant_id, guard, text))

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from config import demo_banner
+from config import demo_banner, demo_provider
 from config.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from config.processes import die_with_parent
 
@@ -31,7 +31,7 @@ _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(BaseCommand):
-    help = "Serve the demo: database, migrations, seeds and web server. Ctrl-C stops all of it; the data stays."
+    help = "Serve the demo: database, migrations, seeds, web server and identity provider. Ctrl-C stops all of it."
     requires_system_checks: list[str] = []  # the server runs them, and they need no second time
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,7 +41,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.IN_DEVELOPMENT:
             raise CommandError("The demo's accounts have a public password: set TENANTRY_ENV=development.")
-        _refuse_taken_port(options["port"])
+        for port in (options["port"], demo_provider.port_beside(options["port"])):
+            _refuse_taken_port(port)
         for number in _ENDINGS:
             signal.signal(number, _interrupt)
         self._console = Console(stderr=options["json"], highlight=False)
@@ -54,7 +55,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _serve(self, stack: ExitStack, port: int, *, as_json: bool) -> None:
-        environment = os.environ | {"PORT": str(port), "BIND": f"127.0.0.1:{port}"}
+        own = {"PORT": str(port), "BIND": f"127.0.0.1:{port}"}
+        environment = {"SOCIAL_PROVIDERS": demo_provider.social_providers(port)} | os.environ | own
         if settings.EMBEDDED_POSTGRES:
             with self._step("Starting PostgreSQL"):
                 server = EmbeddedPostgres(settings.DATA_DIR)
@@ -78,6 +80,8 @@ class Command(BaseCommand):
         with self._step("Starting a worker"):
             worker = _start_worker(environment)
             stack.callback(_stop, worker)
+        with self._step("Starting an identity provider"):
+            stack.enter_context(demo_provider.serving(port))  # last: its thread must not be there when we fork
         if as_json:
             self.stdout.write(demo_banner.as_json(port))
         else:

@@ -14,13 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from identity.accounts.links import prune_links
 from identity.accounts.services import prune_unproved
+from identity.applications.codes import prune_codes
+from identity.applications.services import prune_secrets as prune_application_secrets
+from identity.browser.store import prune_stored
 from identity.clients.services import prune_secrets
 from identity.domains.services import prune_claims
+from identity.factors.challenges import prune_challenges
 from identity.invitations.services import prune_invitations
 from identity.keys.services import prune_keys
 from identity.mail.services import prune_failed
+from identity.oidc.attempts import prune_attempts
 from identity.scim.credentials import prune_tokens
 from identity.sessions.services import prune_families, prune_sessions
+from identity.sso.services import prune_logouts
 from jobs.exports import prune_files
 from jobs.services import prune_jobs
 from operators.support import prune_accesses
@@ -43,13 +49,19 @@ class Command(BaseCommand):
         steps: dict[str, Callable[[], int]] = {
             "sessions": partial(prune_sessions, keep=keep, limit=batch),
             "refresh families": partial(prune_families, keep=keep, limit=batch),
+            "browser sessions": partial(prune_stored, limit=batch),
             "client secrets": partial(prune_secrets, keep=keep, limit=batch),
+            "application secrets": partial(prune_application_secrets, keep=keep, limit=batch),
+            "authorization codes": partial(prune_codes, keep=keep, limit=batch),
             "SCIM tokens": partial(prune_tokens, keep=keep, limit=batch),
+            "challenges": partial(prune_challenges, limit=batch),
+            "sign-ins by providers": partial(prune_attempts, limit=batch),
             "mailed links": partial(prune_links, keep=keep, limit=batch),
             "failed mails": partial(prune_failed, keep=keep, limit=batch),
             "unproved accounts": partial(prune_unproved, keep=keep, limit=batch),
             "invitations": partial(prune_invitations, keep=keep, limit=batch),
             "domains": partial(prune_claims, keep=keep, limit=batch),
+            "logout tokens": partial(prune_logouts, keep=keep, limit=batch),
             "jobs": partial(prune_jobs, keep=keep, limit=batch),
         }
         if settings.AUDIT_RETENTION:  # staff's looks into tenants are part of what is audited

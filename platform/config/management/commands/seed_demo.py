@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config import demo
+from config import demo, demo_sign_in
 
 
 class Command(BaseCommand):
@@ -14,5 +14,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.IN_DEVELOPMENT:
             raise CommandError("The demo's accounts have a public password: they are for development settings only.")
-        made = demo.seed()
+        made = ", ".join(filter(None, [demo.seed(), demo_sign_in.seed()]))
         self.stdout.write(f"Seeded: {made}." if made else "Everything is there already.")
