@@ -50,6 +50,16 @@ BODIES: dict[str, dict[str, Any]] = {
     f"PATCH /api/v1/me/second-factors/{MISSING_ID}": {"name": "x"},
     "POST /operator/v1/auth/second-factor": {"challenge": "x", "code": "123456"},
     "POST /operator/v1/auth/second-factor/enroll": {"challenge": "x"},
+    "POST /api/v1/auth/federated": {"code": "x", "code_verifier": "x" * 43},
+    "POST /api/v1/me/identities": {"code": "x", "code_verifier": "x" * 43},
+    "PATCH /api/v1/tenant/sign-in-policy": {
+        "require_second_factor": False, "max_session_hours": 24, "address_ranges": ["127.0.0.0/8"],
+    },
+    "POST /api/v1/applications": {
+        "name": "x", "redirect_uris": ["https://app.example.com/back"], "scopes": ["projects:read"],
+    },
+    f"PATCH /api/v1/applications/{MISSING_ID}": {"name": "x"},
+    f"POST /api/v1/applications/{MISSING_ID}/secrets": {},
     "POST /api/v1/auth/refresh": {"refresh_token": "tr_x"},
     "POST /api/v1/auth/verify": {"token": "x"},
     "POST /api/v1/auth/logout": {"refresh_token": "tr_x"},
@@ -132,6 +142,10 @@ for _tests in sorted(Path(__file__).parent.glob("test_app_*.py")):
     BODIES |= import_module(f"tests.{_tests.stem}").BODIES
 FORMS = {f"POST /oauth/{name}" for name in ("token", "introspect", "revoke")}  # see test_oauth.py
 FORMS |= {f"POST /auth/sso/{MISSING_ID}/{name}" for name in ("initiate", "backchannel-logout")}  # see test_sso.py
+# See test_browser_pages.py, test_authorization_code.py, and, for providers that there are, test_social.py.
+FORMS |= {f"POST /{page}" for page in ("sign-in", "sign-in/provider", "sign-out")}
+FORMS |= {f"POST /oauth/{name}" for name in ("authorize", "consent", "userinfo")}
+FORMS |= {f"POST /api/v1/{place}/{MISSING_ID}/start" for place in ("auth/social", "me/identities")}
 SCIM = {  # see test_scim_input.py
     *(f"POST /scim/v2/{name}" for name in ("Users", "Groups", "Bulk", "Me", ".search")),
     *(f"{method} /scim/v2/{name}/{MISSING_ID}" for name in ("Users", "Groups") for method in ("PUT", "PATCH")),
@@ -175,6 +189,13 @@ MADE: dict[str, dict[str, Any]] = {
     "/api/v1/roles": {"name": "made-for-tests", "scopes": ["tasks:read"]},
     "/api/v1/invitations": {"email": "made-for-tests@b.test", "role": "viewer"},
     "/api/v1/domains": {"domain": "made-for-tests.test"},
+    # A public one has no secrets, however often one is asked for.
+    "/api/v1/applications": {
+        "name": "x",
+        "redirect_uris": ["https://app.example.com/back"],
+        "scopes": ["projects:read"],
+        "is_confidential": False,
+    },
 }
 
 

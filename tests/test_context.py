@@ -1,6 +1,8 @@
 """A tenant context is a transaction: what it costs, what it refuses, and that nothing survives it."""
 
 import contextlib
+import os
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +19,7 @@ from rest_framework.test import APIClient
 from examples.projects.models import Project
 from tenants.context import entry
 from tenants.context.entry import current_tenant, enter, in_tenant, look, maintain
-from tenants.context.errors import AlreadyInTenant, NoSuchTenant, OutsideTenant
+from tenants.context.errors import AlreadyInTenant, NoSuchTenant, OutcomeUnknown, OutsideTenant
 from tenants.registry import selectors
 from tenants.registry.models import Tenant
 from tests.conftest import ACME, CAST, sign_in
@@ -249,3 +251,32 @@ def test_no_foreign_key_crosses_the_wall(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(apps, "get_models", lambda **_: [Crossing])
     Crossing._meta.get_field("owner").remote_field.model = apps.get_model("accounts.User")
     assert "tenants.E003" in ids()
+
+
+def broken_after(statement: str) -> Any:
+    """Let the network break right after a statement on this table: the commit is what fails."""
+
+    def execute(run: Any, sql: Any, *others: Any) -> Any:
+        found = run(sql, *others)
+        if statement in str(sql):
+            with socket.socket(fileno=os.dup(connection.connection.fileno())) as wire:
+                wire.shutdown(socket.SHUT_RDWR)
+        return found
+
+    return connection.execute_wrapper(execute)
+
+
+def test_a_commit_that_nobody_confirmed_is_told_from_one_that_failed(acme: Tenant) -> None:
+    """The server may have kept the change, and gone away before it said so."""
+    with pytest.raises(OutcomeUnknown), broken_after("projects_project"), enter(acme.pk):
+        Project.objects.exists()
+
+
+@pytest.mark.parametrize(("method", "code"), [("POST", "outcome_unknown"), ("GET", "unavailable")])
+def test_a_write_of_which_nobody_knows_says_so(acme: Tenant, tokens: Any, method: str, code: str) -> None:
+    headers = {"HTTP_HOST": ACME, "HTTP_AUTHORIZATION": f"Bearer {tokens['acme_member']['access_token']}"}
+    client = APIClient(raise_request_exception=False)
+    with broken_after("projects_project"):
+        response = client.generic(method, "/api/v1/projects", b'{"name": "x"}', "application/json", **headers)
+
+    assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, code, "1")

@@ -42,14 +42,26 @@ def test_hosts_that_were_asked_for_are_renewed_together(settings: Any) -> None:
     assert found.slug == "globex"
 
 
-def test_a_host_that_nobody_asks_for_is_dropped(settings: Any) -> None:
+def test_a_host_that_nobody_asks_for_is_dropped(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "_UNUSED", 0.05)
     settings.HOST_CACHE_SECONDS = 0.02
     queries(ACME, GLOBEX)
-    for _ in range(2):  # once it is renewed along with the other, and then no more
+    for _ in range(3):
         time.sleep(0.03)
         queries(ACME)
 
     assert GLOBEX not in directory._entries
+
+
+def test_those_that_are_too_old_for_longest_are_renewed_first(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "_AT_ONCE", 1)
+    settings.HOST_CACHE_SECONDS = 0.05
+    queries(ACME)
+    time.sleep(0.01)
+    queries(GLOBEX)
+    time.sleep(0.06)
+
+    assert queries(GLOBEX, ACME) == 1
 
 
 def test_a_host_that_is_no_more_is_forgotten_where_another_renews_it(settings: Any) -> None:

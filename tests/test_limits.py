@@ -228,6 +228,7 @@ def test_the_limits_are_as_reviewed() -> None:
         "tenant": ("1000000/min", "tenant"),
         "invitations": ("100/min", "tenant"),
         "domain_verification": ("10/min", "tenant"),
+        "connection_tests": ("10/min", "tenant"),
         "mail_to": ("5/hour", "account"),
         "sign_in_failures": ("10/min", "address"),
         "account_failures": ("5/5min", "account"),

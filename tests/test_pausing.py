@@ -227,7 +227,8 @@ def test_runs_and_failures_are_listed_and_tried_again(call: Call) -> None:
     gone, own = uuid4(), acme()
     for run, tenant_id, state in ((first, own.pk, "failed"), (first, gone, "failed"), (second, own.pk, "done")):
         FleetEntry.objects.create(run=run, tenant_id=tenant_id, schema_name=own.schema_name, state=state, **entry)
-    runs = call("operator", "GET", f"{FLEET}/runs").json()["results"]
+    listed = call("operator", "GET", f"{FLEET}/runs").json()["results"]
+    runs = [row for row in listed if row["id"] in {str(first.pk), str(second.pk)}]
     assert [(row["id"], row["done"], row["failed"]) for row in runs] == [(str(second.pk), 1, 0), (str(first.pk), 0, 2)]
     assert call("operator", "GET", f"{FLEET}/tenants?state=failed").json()["results"] == []
     (shown,) = call("operator", "GET", f"{FLEET}/tenants").json()["results"]

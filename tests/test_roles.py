@@ -259,7 +259,7 @@ def test_a_change_takes_as_many_statements_for_one_member_as_for_many(call: Call
         after = dict(Membership.objects.filter(pk__in=before, role="viewer").values_list("pk", "version"))
         assert after == {pk: version + 2 for pk, version in before.items()}
     assert counts[0] == counts[1]
-    assert max(counts[0]) <= 21
+    assert max(counts[0]) <= 25
 
 
 # --- Deleting ---------------------------------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ class Caller:
         self.headers: dict[str, str] = {}
 
     def __call__(self, actor: str, method: str, path: str, data: Any = None, **more: Any) -> Any:
-        on_api_host = path.startswith(("/operator", "/.well-known", "/metrics", "/oauth"))
+        on_api_host = path.startswith(("/operator", "/.well-known", "/metrics", "/oauth", "/auth"))
         headers = {"HTTP_HOST": API_HOST if on_api_host else ACME}
         if actor in self.tokens:
             headers["HTTP_AUTHORIZATION"] = f"Bearer {self.tokens[actor]['access_token']}"

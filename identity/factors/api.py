@@ -48,7 +48,7 @@ class FactorsSerializer(serializers.Serializer[Any]):
     recovery_codes_left = serializers.IntegerField()
 
 
-class RecoveryCodesSerializer(serializers.Serializer[Any]):
+class MadeRecoveryCodesSerializer(serializers.Serializer[Any]):
     """Recovery codes, in clear for once."""
 
     recovery_codes = serializers.ListField(
@@ -214,7 +214,7 @@ class SecondFactorViewSet(viewsets.ViewSet):
         operation_id="me_second_factors_renew_recovery_codes",
         summary="Make new recovery codes",
         request=None,
-        responses={201: RecoveryCodesSerializer},
+        responses={201: MadeRecoveryCodesSerializer},
     )
     def renew_recovery_codes(self, request: Request) -> Response:
         """Get ten new recovery codes. Former ones are good no more."""

@@ -38,7 +38,7 @@ class ChoiceSerializer(serializers.Serializer[Any]):
     tenant = serializers.CharField(source="tenant.slug", help_text="Slug of the tenant.")
 
 
-class WaysSerializer(serializers.Serializer[Any]):
+class DiscoveredSerializer(serializers.Serializer[Any]):
     """How one may sign in with an address at this domain."""
 
     ways = serializers.ListField(child=serializers.CharField(), help_text="Of `sso` and `password`; the best first.")
@@ -54,7 +54,7 @@ class DiscoverView(APIView):
         operation_id="auth_discover",
         summary="Find out how to sign in",
         request=AddressSerializer,
-        responses=WaysSerializer,
+        responses=DiscoveredSerializer,
         examples=[
             OpenApiExample(
                 "A tenant's own provider",
@@ -74,7 +74,7 @@ class DiscoverView(APIView):
         serializer.is_valid(raise_exception=True)
         found = selectors.connections_for(normalize_email(serializer.validated_data["email"]))
         ways = [Way.SSO, Way.PASSWORD] if found else [Way.PASSWORD]
-        return Response(WaysSerializer({"ways": ways, "connections": found}).data)
+        return Response(DiscoveredSerializer({"ways": ways, "connections": found}).data)
 
 
 class WhichSerializer(StrictSerializer):

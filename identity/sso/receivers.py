@@ -73,7 +73,8 @@ def end_as_owner(*, tenant_id: UUID, user_id: UUID, **signal: Any) -> None:
     """End what a new owner began by connections that admit no owners."""
     rows = selectors.connections_of(tenant_id).filter(admits_owners=False)
     connections = list(rows.values_list("pk", flat=True))
-    sessions.end_sessions_by(connections=connections, users=[user_id], reason=EndReason.ENDED_BY_TENANT)
+    if connections:
+        sessions.end_sessions_by(connections=connections, users=[user_id], reason=EndReason.ENDED_BY_TENANT)
 
 
 def refuse_policy(*, tenant_id: UUID, before: SignInPolicy, policy: SignInPolicy, **signal: Any) -> None:

@@ -75,7 +75,7 @@ def clients_of(base: str) -> list[Client]:
 def social_providers(port: int) -> str:
     """Return ``SOCIAL_PROVIDERS`` of a demo on this port."""
     about = {"issuer": issuer_beside(port), "client_id": SOCIAL_CLIENT_ID, "client_secret": PROVIDER_SECRET}
-    return json.dumps({"demo": {"name": "Demo provider", **about}})
+    return json.dumps({"demo": {"name": "Demo accounts", **about}})
 
 
 @dataclass(frozen=True)

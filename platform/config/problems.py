@@ -27,6 +27,7 @@ from permissions import throttles
 from permissions.errors import InsufficientAuthentication, InsufficientScope
 from permissions.limits import LimitReached
 from permissions.principals import Kind
+from tenants.context.errors import OutcomeUnknown as CommitOutcomeUnknown
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 1
@@ -42,6 +43,7 @@ _OAUTH_ERRORS = {
         )
     },
     "unavailable": "temporarily_unavailable",
+    "outcome_unknown": "temporarily_unavailable",
     "throttled": "temporarily_unavailable",
 }  # fmt: skip
 
@@ -115,6 +117,15 @@ class Unavailable(exceptions.APIException):
     default_detail = "The service is briefly unavailable. Nothing was changed; retry."
 
 
+class OutcomeUnknown(Unavailable):
+    """503: the database went away just when it was to keep the change, and it may have: look before you ask again."""
+
+    default_code = "outcome_unknown"
+    default_detail = (
+        "The database went away just when it was to keep this change. Look whether it did before you retry."
+    )
+
+
 class MigrationsBehind(Unavailable):
     """503: the database lacks migrations of the shared schema that this version of the code needs."""
 
@@ -145,8 +156,14 @@ def _as_api_exception(exc: Exception, request: Any) -> exceptions.APIException |
         return ReadOnly() if getattr(principal, "kind", None) is Kind.SUPPORT else Unavailable()
     if _database_is_away(exc):
         log.warning("The database is not available: %s", type(exc.__cause__ or exc).__name__)
-        return Unavailable()
+        return _unavailable(exc, request.method)
     return next((translate(exc) for kind, translate in _TRANSLATIONS.items() if isinstance(exc, kind)), None)
+
+
+def _unavailable(exc: BaseException | None, method: str | None) -> Unavailable:
+    if isinstance(exc, CommitOutcomeUnknown) and method not in {"GET", "HEAD"}:
+        return OutcomeUnknown()
+    return Unavailable()
 
 
 def _database_is_away(exc: BaseException | None) -> bool:
@@ -273,9 +290,10 @@ def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Answer what went wrong outside any view (``handler500``); what it was is in the log and nowhere else."""
-    if _database_is_away(sys.exc_info()[1]):
-        retry = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
-        return _respond(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.default_code, Unavailable.default_detail, **retry)
+    error = sys.exc_info()[1]
+    if _database_is_away(error):
+        told, retry = _unavailable(error, request.method), {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+        return _respond(HTTPStatus.SERVICE_UNAVAILABLE, told.default_code, told.default_detail, **retry)
     if isinstance(sys.exc_info()[1], IntegrityError):  # found when the transaction was to be committed
         return _respond(HTTPStatus.CONFLICT, Conflict.default_code, Conflict.default_detail)
     return _respond(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "Something went wrong on our side.")

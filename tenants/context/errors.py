@@ -1,5 +1,7 @@
 """Errors of the program, not of the caller: none of these is an answer to a request."""
 
+from django.db import OperationalError
+
 
 class OutsideTenant(RuntimeError):
     """A tenant's table was asked for outside any tenant."""
@@ -15,3 +17,7 @@ class NoSuchSchema(LookupError):
 
 class NoSuchTenant(LookupError):
     """The tenant to enter does not exist."""
+
+
+class OutcomeUnknown(OperationalError):
+    """The connection broke while a transaction was being committed: whether it was, nobody was told."""

@@ -17,5 +17,6 @@ def environment(folder: Path) -> dict[str, str]:
         "DATA_DIR": str(folder),
         "ISSUER": "http://localhost:8000",
         "ACCESS_SECONDS": "86400",  # tokens outlive the longest run
+        "API_SESSIONS": "on",  # so that browsers' cookies ask, too
         "THROTTLES": "off",  # all clients are at one address, and none of them waits
     }

@@ -27,11 +27,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Tenant:
-    """A tenant, a token of its machine client, and the rows it begins with."""
+    """A tenant, who may ask it, and the rows it begins with.
+
+    Attributes:
+        credentials: headers that are good wherever the tenant is named.
+        of_host: headers that are sent to the tenant's own host.
+    """
 
     slug: str
     schema: str
-    token: str
+    credentials: tuple[dict[str, str], ...]
+    of_host: tuple[dict[str, str], ...]
     rows: tuple[Row, ...]
 
     @property

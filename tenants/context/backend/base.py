@@ -14,10 +14,12 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql.introspection import DatabaseIntrospection
 from django.db.backends.utils import debug_transaction
+from django.db.utils import InterfaceError, OperationalError
 from django_tenants.postgresql_backend import base
 from django_tenants.utils import get_public_schema_name
 
 from tenants.context.backend.times import with_fast_times
+from tenants.context.errors import OutcomeUnknown
 from tenants.wall.roles import APP
 
 # What must not be true of the role that serves, and why: each is a way around the wall.
@@ -120,6 +122,14 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-ten
     def take_opening_row(self) -> tuple[Any, ...] | None:
         row, self._opening_row = self._opening_row, None
         return row
+
+    def _commit(self) -> None:
+        try:
+            super()._commit()
+        except (OperationalError, InterfaceError) as error:
+            if self.connection is None or self.connection.closed:
+                raise OutcomeUnknown(str(error)) from error
+            raise
 
     def _start_transaction_under_autocommit(self) -> None:
         """Begin a transaction: Django's hook for backends that send BEGIN themselves."""
