@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -54,6 +55,10 @@ def is_refused(answer: Answer) -> bool:
     return answer.outcome == (401, "invalid_token")
 
 
+def is_refused_since(ended: float, answer: Answer) -> bool:
+    return answer.began > ended and is_refused(answer)
+
+
 def redeem(port: int, app: App, code: str) -> Answer:
     form = {
         "grant_type": "authorization_code",
@@ -94,7 +99,7 @@ def test_what_is_taken_back_is_refused_by_every_server(
             traffic.wait(3, is_good)
             end(app, user_id)
             ended = time.monotonic()
-            answers = traffic.stop(5, is_refused)
+            answers = traffic.stop(5, partial(is_refused_since, ended))
             late = [answer for answer in answers if answer.began > ended]
             assert late
             assert [answer for answer in late if not is_refused(answer)] == []

@@ -299,6 +299,25 @@ def test_what_refuses_transactions_runs_outside_of_them(fleet: Any, release: Rel
         assert all(has_row(tenant, name) for name in ("0002", "0003", "0004"))
 
 
+def _let_go_after_a_wait(holder: psycopg.Connection, dsn: str) -> None:
+    """Keep the lock until somebody has waited for it and has given up."""
+    password = connections["owner"].settings_dict["PASSWORD"]
+    with psycopg.connect(dsn, password=password, autocommit=True) as watching:
+
+        def waits() -> bool:
+            found = watching.execute(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))",
+                [holder.info.backend_pid],
+            ).fetchone()
+            return bool(found and found[0])
+
+        while not waits():
+            time.sleep(0.005)
+        while waits():
+            time.sleep(0.005)
+    holder.rollback()
+
+
 def test_a_lock_that_somebody_holds_is_waited_for_but_not_long(fleet: Any, release: Release) -> None:
     """A migration that waits would have every later request of the tenant wait behind it."""
     tenants = fleet(3)
@@ -314,10 +333,10 @@ def test_a_lock_that_somebody_holds_is_waited_for_but_not_long(fleet: Any, relea
             report = migrate(tenants)
         [(member, error)] = report.failures.items()
         assert (member.slug, error) == (tenants[1].slug, "55P03 canceling statement due to lock timeout")
-        timer = threading.Timer(0.5, holder.rollback)
-        timer.start()
+        releasing = threading.Thread(target=_let_go_after_a_wait, args=(holder, holder.info.dsn))
+        releasing.start()
         again = migrate(tenants)
-        timer.join()
+        releasing.join()
     assert [member.slug for member in again.migrated] == [tenants[1].slug]
     assert FleetEntry.objects.using("owner").get(run_id=again.run_id).attempts > 1
 

@@ -3,6 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from identity.accounts.models import normalize_email
+
+_ADDRESS_LENGTH, _NAME_LENGTH = 254, 120  # of accounts
 TEXT_LENGTH = 255  # of a name that a provider gives to something; see OpenID Connect Core section 2
 DEFAULT_SCOPE = "openid email profile"
 TENANT = "{tenantid}"  # in the issuer of Microsoft's discovery documents for any tenant of theirs
@@ -53,6 +59,21 @@ class Identity:
     sid: str | None = None
     amr: tuple[str, ...] = ()
     auth_time: int | None = None
+
+    @property
+    def address(self) -> str:
+        """The address as accounts have theirs; empty if it can be nobody's."""
+        address = normalize_email(self.email or "")
+        try:
+            validate_email(address)
+        except ValidationError:
+            return ""
+        return address if len(address) <= _ADDRESS_LENGTH else ""
+
+    @property
+    def account_name(self) -> str:
+        """What an account of theirs may be called."""
+        return "".join(filter(str.isprintable, self.name or ""))[:_NAME_LENGTH].strip()
 
     @property
     def has_second_factor(self) -> bool:

@@ -6,14 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from identity.accounts import selectors as accounts_read
 from identity.accounts import services as accounts
-from identity.accounts.models import User, normalize_email
+from identity.accounts.models import User
 from identity.factors import selectors as factors
 from identity.mail.services import enqueue
 from identity.oidc.attempts import Outcome
@@ -37,7 +35,6 @@ from tenants.audit.services import record
 SIGN_IN, LINK = "social", "social_link"  # kinds of attempts
 
 _MOST = 10  # identities of an account
-_ADDRESS_LENGTH, _NAME_LENGTH = 254, 120
 
 
 @dataclass(frozen=True)
@@ -59,13 +56,12 @@ class Told:
     @classmethod
     def of(cls, provider: SocialProvider, identity: Identity) -> Self:
         """Return what a provider says."""
-        email = _address(identity.email or "")
         return cls(
             issuer=identity.issuer,
             subject=identity.subject,
-            email=email,
-            is_vouched_for=bool(email) and provider.vouches(identity),
-            name="".join(filter(str.isprintable, identity.name or ""))[:_NAME_LENGTH].strip(),
+            email=identity.address,
+            is_vouched_for=bool(identity.address) and provider.vouches(identity),
+            name=identity.account_name,
             has_second_factor=identity.has_second_factor,
         )
 
@@ -194,15 +190,6 @@ def _newcomer(told: Told, provider_key: str) -> User:
     made = accounts_read.user_or_none(user.pk)
     assert made is not None  # noqa: S101 -- made above
     return made
-
-
-def _address(email: str) -> str:
-    address = normalize_email(email)
-    try:
-        validate_email(address)
-    except ValidationError:
-        return ""
-    return address if len(address) <= _ADDRESS_LENGTH else ""
 
 
 def _tell(template: str, user: User, row: LinkedIdentity) -> None:

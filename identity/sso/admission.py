@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from rest_framework.exceptions import APIException
 
 from identity.accounts import selectors as accounts_read
 from identity.accounts import services as accounts
-from identity.accounts.models import normalize_email
 from identity.domains import selectors as domains
 from identity.members import selectors as members
 from identity.members import services as memberships
@@ -42,8 +39,6 @@ from tenants.registry import services as registry
 from tenants.registry import states
 from tenants.registry.models import Tenant
 
-_ADDRESS_LENGTH = 254
-_NAME_LENGTH = 120  # of an account
 _GROUPS = 1000  # of one person; nobody's provider sends more than a token carries
 
 
@@ -71,7 +66,7 @@ class Told:
     @classmethod
     def of(cls, connection: Connection, identity: Identity) -> Self:
         """Return what a connection's provider says."""
-        email, sid = _address(identity.email or ""), identity.sid or ""
+        email, sid = identity.address, identity.sid or ""
         is_denied = identity.claims.get("email_verified") not in (None, True)
         is_vouched_for = identity.email_verified or (connection.trusts_addresses and not is_denied)
         return cls(
@@ -80,7 +75,7 @@ class Told:
             subject=identity.subject,
             email=email,
             is_vouched_for=bool(email) and is_vouched_for,
-            name="".join(filter(str.isprintable, identity.name or ""))[:_NAME_LENGTH].strip(),
+            name=identity.account_name,
             groups=_groups(connection, identity),
             sid=sid if sid.isprintable() and len(sid) <= PROVIDER_SESSION_LENGTH else "",
             has_second_factor=identity.has_second_factor,
@@ -155,15 +150,6 @@ def _held(connection_id: UUID) -> Connection:
         return selectors.connection_to_use(connection_id)
     except (Connection.DoesNotExist, Tenant.DoesNotExist):
         raise ConnectionClosed from None
-
-
-def _address(text: str) -> str:
-    address = normalize_email(text)
-    try:
-        validate_email(address)
-    except ValidationError:
-        return ""
-    return address if len(address) <= _ADDRESS_LENGTH else ""
 
 
 def _groups(connection: Connection, identity: Identity) -> list[str]:
