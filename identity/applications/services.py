@@ -170,13 +170,9 @@ def authenticate(*, application_id: UUID, secret: str | None) -> Application | N
     return application
 
 
-@transaction.atomic
 def prune_secrets(*, keep: timedelta, limit: int) -> int:
     """Delete at most `limit` secrets that expired `keep` ago, and return how many."""
-    old = ApplicationSecret.objects.filter(expires_at__lt=timezone.now() - keep).order_by("expires_at")
-    batch = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
-    ApplicationSecret.objects.filter(pk__in=batch).delete()
-    return len(batch)
+    return secrets.prune(ApplicationSecret.objects.all(), keep=keep, limit=limit)
 
 
 def _grantable(wanted: Iterable[str], held: frozenset[str]) -> str:

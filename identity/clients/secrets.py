@@ -5,6 +5,7 @@ import secrets
 from datetime import timedelta
 from typing import TypeVar
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -31,6 +32,15 @@ def digest_of(secret: str) -> bytes:
 def live(rows: QuerySet[S]) -> QuerySet[S]:
     """Narrow secrets to those that have not expired."""
     return rows.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+
+
+@transaction.atomic
+def prune(rows: QuerySet[S], *, keep: timedelta, limit: int) -> int:
+    """Delete at most `limit` secrets that expired `keep` ago, and return how many."""
+    old = rows.filter(expires_at__lt=timezone.now() - keep).order_by("expires_at")
+    batch = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+    rows.filter(pk__in=batch).delete()
+    return len(batch)
 
 
 def is_use_to_be_noted(secret: StoredSecret) -> bool:

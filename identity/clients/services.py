@@ -169,13 +169,9 @@ def authenticate(*, client_id: UUID, secret: str) -> Client | None:
     return client
 
 
-@transaction.atomic
 def prune_secrets(*, keep: timedelta, limit: int) -> int:
     """Delete at most `limit` secrets that expired `keep` ago, and return how many."""
-    old = ClientSecret.objects.filter(expires_at__lt=timezone.now() - keep).order_by("expires_at")
-    batch = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
-    ClientSecret.objects.filter(pk__in=batch).delete()
-    return len(batch)
+    return secrets.prune(ClientSecret.objects.all(), keep=keep, limit=limit)
 
 
 def _grantable(wanted: Iterable[str], held: frozenset[str]) -> str:

@@ -49,8 +49,8 @@ def start_session(
     scope: str = "",
     lifetime: timedelta | None = None,
 ) -> tuple[Session, RefreshToken]:
-    """Record a sign-in that was just proved and begin its first chain
-    of refresh tokens; return both. Staff's are shorter.
+    """Record a sign-in that was just proved and begin its first chain of refresh tokens; return both. Staff's are
+    shorter.
 
     Args:
         tenant_id: the tenant that is entered; None outside any.

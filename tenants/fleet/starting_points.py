@@ -135,12 +135,19 @@ class Executor(MigrationExecutor):
         return [key for key in found if key not in given]
 
 
-def ask_here(schema_names: Sequence[str]) -> list[tuple[str, str | None]]:
-    """Return which migrations have been applied in each of these schemas, on this thread's connection."""
-    return list(applied_in(schema_names))
+def applied_in(schema_names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Read which migrations have been applied in each of these schemas."""
+    with connections[current_alias()].cursor() as cursor:
+        for start in range(0, len(schema_names), _BATCH):
+            asked = (
+                _APPLIED_IN.format(name=sql.Literal(name), applied=sql.SQL(APPLIED), schema=sql.Identifier(name))
+                for name in schema_names[start : start + _BATCH]
+            )
+            cursor.execute(sql.SQL(" UNION ALL ").join(asked))
+            yield from cursor.fetchall()
 
 
-def look(schema_names: Sequence[str] | None = None, *, ask: Ask = ask_here) -> Fleet:
+def look(schema_names: Sequence[str] | None = None, *, ask: Ask = applied_in) -> Fleet:
     """Return where all tenants stand, or those with these schemas.
 
     Args:
@@ -198,15 +205,3 @@ def in_batches(
 
     with ThreadPoolExecutor(max(1, min(parallel, len(batches)))) as pool:
         return [row for rows in pool.map(apart, batches) for row in rows]
-
-
-def applied_in(schema_names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Read which migrations have been applied in each of these schemas."""
-    with connections[current_alias()].cursor() as cursor:
-        for start in range(0, len(schema_names), _BATCH):
-            asked = (
-                _APPLIED_IN.format(name=sql.Literal(name), applied=sql.SQL(APPLIED), schema=sql.Identifier(name))
-                for name in schema_names[start : start + _BATCH]
-            )
-            cursor.execute(sql.SQL(" UNION ALL ").join(asked))
-            yield from cursor.fetchall()
