@@ -1,11 +1,12 @@
 """How a refusal reaches the client: exceptions that DRF turns into problem details."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.conf import settings
 from rest_framework import status
 from rest_framework.exceptions import APIException, PermissionDenied
 
+from permissions import scopes
 from permissions.policy import Reason
 
 
@@ -48,3 +49,14 @@ class ScopeNotHeld(PermissionDenied):
 
     def __init__(self, missing: frozenset[str]) -> None:
         super().__init__(f"Your own token does not hold: {' '.join(sorted(missing))}.")
+
+
+def refuse_more_than(held: frozenset[str], wanted: Iterable[str]) -> None:
+    """Refuse to give away scopes that the giver's own token does not hold.
+
+    Raises:
+        ScopeNotHeld: it lacks one.
+    """
+    missing = scopes.missing(held, wanted)
+    if missing:
+        raise ScopeNotHeld(missing)

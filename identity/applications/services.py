@@ -22,7 +22,7 @@ from identity.clients.errors import TooManySecrets
 from identity.sessions import services as sessions
 from identity.sessions.models import EndReason
 from permissions import policy, scopes
-from permissions.errors import ScopeNotHeld
+from permissions.errors import refuse_more_than
 from tenants.audit.services import Target, record
 from tenants.registry import services as registry
 
@@ -86,7 +86,7 @@ def change_application(
     after = _described(application)
     changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
     if application.is_active and _POWERS & changed.keys():
-        _refuse_more_than(held, application.scopes)
+        refuse_more_than(held, application.scopes)
     if not changed:
         return application
     application.save(update_fields=["name", "homepage_url", "logo_url", "redirect_uris", "scope", "is_active"])
@@ -124,7 +124,7 @@ def add_secret(
     application = _locked(tenant_id, application_id)
     if not application.is_confidential:
         raise PublicApplication
-    _refuse_more_than(held, application.scopes)
+    refuse_more_than(held, application.scopes)
     own = ApplicationSecret.objects.filter(application=application)
     if secrets.live(own).count() >= secrets.LIVE_AT_ONCE:
         raise TooManySecrets
@@ -181,14 +181,8 @@ def _grantable(wanted: Iterable[str], held: frozenset[str]) -> str:
     if unknown:
         message = f"No application can hold: {' '.join(sorted(unknown))}."
         raise ValidationError({"scopes": ValidationError(message, code="scope_not_grantable")})
-    _refuse_more_than(held, asked)
+    refuse_more_than(held, asked)
     return " ".join(sorted(asked))
-
-
-def _refuse_more_than(held: frozenset[str], wanted: Iterable[str]) -> None:
-    missing = scopes.missing(held, wanted)
-    if missing:
-        raise ScopeNotHeld(missing)
 
 
 def _locked(tenant_id: UUID, application_id: UUID) -> Application:

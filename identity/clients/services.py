@@ -19,8 +19,8 @@ from psycopg import sql
 from identity.clients import secrets
 from identity.clients.errors import ClientLimit, TooManySecrets
 from identity.clients.models import Client, ClientSecret
-from permissions import policy, scopes
-from permissions.errors import ScopeNotHeld
+from permissions import policy
+from permissions.errors import refuse_more_than
 from permissions.principals import Kind
 from tenants.audit.services import Target, record
 from tenants.context.statements import TENANT, Columns, fetch_all, table
@@ -90,7 +90,7 @@ def change_client(*, tenant_id: UUID, client_id: UUID, held: frozenset[str], cha
     for name in changes.keys() - {"scopes"}:
         setattr(client, name, changes[name])
     if client.is_active and (client.is_active, client.expires_at) != before[1:]:
-        _refuse_more_than(held, client.scopes)
+        refuse_more_than(held, client.scopes)
     if (client.scope, client.is_active, client.expires_at) != before:
         client.version += 1
     client.save(update_fields=["name", "scope", "is_active", "expires_at", "version"])
@@ -124,7 +124,7 @@ def add_secret(
         TooManySecrets: it has two live ones.
     """
     client = _locked(tenant_id, client_id)
-    _refuse_more_than(held, client.scopes)
+    refuse_more_than(held, client.scopes)
     if _live_secrets(client_id).count() >= secrets.LIVE_AT_ONCE:
         raise TooManySecrets
     row, text = _add_secret(client, expires_at=expires_at)
@@ -181,14 +181,8 @@ def _grantable(wanted: Iterable[str], held: frozenset[str]) -> str:
         names = " ".join(sorted(unknown))
         message = f"No machine client can hold: {names}." if unknown else "A client needs at least one scope."
         raise ValidationError({"scopes": ValidationError(message, code="scope_not_grantable")})
-    _refuse_more_than(held, asked)
+    refuse_more_than(held, asked)
     return " ".join(sorted(asked))
-
-
-def _refuse_more_than(held: frozenset[str], wanted: Iterable[str]) -> None:
-    missing = scopes.missing(held, wanted)
-    if missing:
-        raise ScopeNotHeld(missing)
 
 
 def _locked(tenant_id: UUID, client_id: UUID) -> Client:

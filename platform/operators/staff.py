@@ -23,7 +23,7 @@ from operators import selectors, support
 from operators.errors import AlreadyStaff, LastAdmin, UnknownAccount
 from operators.models import Operator
 from permissions import policy, scopes
-from permissions.errors import ScopeNotHeld
+from permissions.errors import refuse_more_than
 from permissions.principals import Kind
 from permissions.roles import OperatorRole
 from permissions.scopes import Scope
@@ -186,9 +186,7 @@ def _granted(role: str) -> frozenset[str]:
 
 
 def _refuse_to_give(role: OperatorRole, held: frozenset[str]) -> None:
-    missing = scopes.missing(held, _granted(role))
-    if missing:
-        raise ScopeNotHeld(missing)
+    refuse_more_than(held, _granted(role))
 
 
 def _keep_an_admin(without: Operator) -> None:
