@@ -17,6 +17,7 @@ from identity.sessions.proof import PASSWORD as PWD
 from identity.sessions.services import Device
 from identity.sso.models import Connection
 from identity.tokens import services as tokens
+from identity.tokens.errors import SecondFactorAwaited
 from tenants.audit.acting import requested
 from tenants.audit.models import AuditEvent
 from tenants.registry import services as registry
@@ -238,6 +239,22 @@ def test_joining_by_invitation_is_no_way_around_it(call: Call, acme: Tenant) -> 
         401,
         "insufficient_user_authentication",
     )
+
+
+def test_being_provisioned_anew_is_no_way_around_it(call: Call, acme: Tenant) -> None:
+    """A directory takes a place away and gives it back, with a role by a group: that proves nothing of the person."""
+    held = enter("member", Proof())
+    ask_of(acme, require_second_factor=True)
+    found = call("acme_scim", "GET", '/scim/v2/Users?filter=userName eq "member@acme.test"').json()["Resources"]
+    for is_active in (False, True):
+        change = {"op": "replace", "path": "active", "value": is_active}
+        body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [change]}
+        assert call("acme_scim", "PATCH", f"/scim/v2/Users/{found[0]['id']}", body).status_code == 200
+
+    assert send("get", "/api/v1/members", held.access_token).status_code == 401
+    assert refresh(held.refresh_token).status_code == 401
+    with pytest.raises(SecondFactorAwaited):
+        enter("member", Proof())
 
 
 def test_proving_again_with_a_password_is_not_a_second_factor(acme: Tenant) -> None:
