@@ -113,7 +113,7 @@ def _largest(peer: Peer) -> float:
 
 @dataclass(frozen=True)
 class Moment:
-    """One look during a soak: seconds since its begin, megabytes of the workers' mean and of connections."""
+    """One look during a soak: seconds since its begin, megabytes of the largest worker and of database connections."""
 
     at: float
     worker: float
@@ -127,14 +127,15 @@ def soak(peer: Peer, *, minutes: float, tenants: int, every: float = 10) -> dict
     moments: list[Moment] = []
     with over_http.gunicorn(peer, workers=2) as server, Progress(console=PROGRESS) as progress:
         task = progress.add_task("Soak", total=minutes * 60)
-        client = start(peer, load_of(peer, server, *MIXED, seconds=minutes * 60, tenants=tenants))
+        client = start(peer, load_of(peer, server, *MIXED, seconds=minutes * 60, tenants=tenants, reopen=200))
         began = time.monotonic()
         while client.poll() is None and time.monotonic() - began < minutes * 60 - 1:
             time.sleep(max(0.0, min(every, minutes * 60 - 1 - (time.monotonic() - began))))
             connections = over_http.connections_of(peer.database)
             at = time.monotonic() - began
             mean, largest = statistics.mean(connections or [0.0]), max(connections, default=0.0)
-            moments.append(Moment(at, server.megabytes, len(connections), mean, largest))
+            worker = max(map(over_http.megabytes, server.workers))
+            moments.append(Moment(at, worker, len(connections), mean, largest))
             progress.update(task, completed=at)
         found = result(client)
     return {
@@ -144,7 +145,7 @@ def soak(peer: Peer, *, minutes: float, tenants: int, every: float = 10) -> dict
         "p99": 1000 * over_http.percentile(found["took"], 0.99),
         "moments": [asdict(moment) for moment in moments],
         "worker": verdict([(each.at, each.worker) for each in moments]),
-        "connection": verdict([(each.at, each.connection_mean) for each in moments]),
+        "connection": verdict([(each.at, each.connection_max) for each in moments]),
     }
 
 

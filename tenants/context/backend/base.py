@@ -13,6 +13,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql.introspection import DatabaseIntrospection
+from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.backends.utils import debug_transaction
 from django.db.utils import InterfaceError, OperationalError
 from django_tenants.postgresql_backend import base
@@ -34,11 +35,16 @@ _FORBIDDEN = {
 _EXAMINE = f"SELECT {', '.join(_FORBIDDEN.values())} FROM pg_roles role WHERE role.rolname = session_user"  # noqa: S608 -- constants
 
 
+class _Operations(DatabaseOperations):
+    compiler_module = "tenants.context.backend.compiler"
+
+
 class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-tenants has no types
     """A Postgres connection that is in at most one tenant, and only inside a transaction."""
 
     tenant: Any
     schema_name: str
+    ops_class = _Operations
     _examined = False  # once in each process
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
 """A load client: so many connections that stay open, each with one request at a time, in one process.
 
     python -m tests.benchmarks.peers.client '{"peer": "ours", "state": FILE, "port": 8000, "cases": ["GET one"],
-        "connections": 8, "first": 0, "seconds": 4, "tenants": 1, "skip": 0, "rate": null, "limited": false}'
+        "connections": 8, "first": 0, "seconds": 4, "tenants": 1, "skip": 0, "rate": null, "limited": false, "reopen": null}'
 
 Prints JSON: the number of answers and of 429s among them, the seconds, and how long each answer took. Talks to
 127.0.0.1 alone.
@@ -30,6 +30,7 @@ class Load:
         tenants: over so many the requests go, after `skip` that are left alone.
         rate: requests in a second, of all connections together, at even distances; None: as fast as answers come.
         limited: a 429 is an answer too.
+        reopen: after so many answers a connection is closed and another one opened, so that every worker gets some.
     """
 
     peer: str
@@ -43,6 +44,7 @@ class Load:
     skip: int = 0
     rate: float | None = None
     limited: bool = False
+    reopen: int | None = None
 
 
 class Connection:
@@ -59,6 +61,11 @@ class Connection:
         connected = socket.create_connection(("127.0.0.1", self.port))
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connected
+
+    def reopen(self) -> None:
+        """Go on over another connection."""
+        self.socket.close()
+        self.socket = self._connect()
 
     def ask(self) -> None:
         """Send the next request."""
@@ -95,15 +102,15 @@ def _is_whole(head: bytes, body: bytes) -> bool:
     return len(body) >= int(after.partition(b"\r\n")[0])
 
 
-def run(connections: list[Connection], seconds: float, rate: float | None) -> dict[str, Any]:
+def run(connections: list[Connection], load: Load) -> dict[str, Any]:
     """Ask for so long."""
     waiting, took = selectors.DefaultSelector(), []
-    distance = len(connections) / rate if rate else 0.0  # between two requests of one connection
+    distance = len(connections) / load.rate if load.rate else 0.0  # between two requests of one connection
     began = time.perf_counter()
     for number, each in enumerate(connections):
         waiting.register(each.socket, selectors.EVENT_READ, each)
         each.due = began + distance * number / len(connections)
-    while (now := time.perf_counter()) - began < seconds:
+    while (now := time.perf_counter()) - began < load.seconds:
         idle = [each for each in connections if not each.waits]
         for each in idle:
             if each.due <= now:
@@ -114,6 +121,10 @@ def run(connections: list[Connection], seconds: float, rate: float | None) -> di
             found = key.data.answered()
             if found is not None:
                 took.append(found)
+                if load.reopen and len(took) % load.reopen == 0:
+                    waiting.unregister(key.fileobj)
+                    key.data.reopen()
+                    waiting.register(key.data.socket, selectors.EVENT_READ, key.data)
     refused = sum(each.refused for each in connections)
     return {"answers": len(took), "refused": refused, "seconds": now - began, "took": took}
 
@@ -127,7 +138,7 @@ def main() -> None:
         known = cases(load.peer, state, slot=slot, tenants=load.tenants, skip=load.skip)
         asked = [known[name] for name in load.cases]
         made.append(Connection(load.port, asked, limited=load.limited))
-    json.dump(run(made, load.seconds, load.rate), sys.stdout)
+    json.dump(run(made, load), sys.stdout)
 
 
 if __name__ == "__main__":
