@@ -42,7 +42,8 @@ from permissions.scopes import Scope
 from tenants.audit import selectors as audit
 from tenants.audit.models import AuditEvent
 from tenants.audit.services import record
-from tenants.context.entry import UNGUARDED, Guard, enter
+from tenants.context.entry import enter
+from tenants.context.guards import UNGUARDED, Guard
 from tenants.registry.models import SupportPolicy, Tenant
 from tests.committed import provisioned
 from tests.conftest import ACME, API_HOST, CAST, Actor, Call, sign_in
@@ -647,7 +648,7 @@ def test_a_look_costs_entering_the_row_and_the_commit(club: tuple[Tenant, User, 
         assert client.get(f"{PROJECTS}/{project.pk}", **headers).status_code == 200
     statements = [query["sql"] for query in queries]
     assert [statement.split(" ")[0] for statement in statements] == ["BEGIN;", "SELECT", "COMMIT"]
-    assert ("transaction_read_only" in statements[0]) == (access == "read")
+    assert ("enter_reading_support_" in statements[0]) == (access == "read")
 
 
 def test_asking_and_shutting_out_at_once(club: tuple[Tenant, User, User]) -> None:

@@ -30,7 +30,7 @@ from identity.sessions import services as sessions
 from identity.sessions.models import Api, RefreshFamily, Session
 from identity.sessions.proof import BY_PASSWORD
 from identity.sessions.services import Device
-from tenants.context import entry
+from tenants.context import entry, guards
 from tenants.context.backend.base import DatabaseWrapper
 from tenants.context.entry import as_person, enter
 from tenants.context.errors import AlreadyInTenant, NoSuchSchema
@@ -250,12 +250,14 @@ def test_a_path_that_leads_to_the_wrong_schema_from_the_start_fails(
     acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bug of all schema-per-tenant systems, in our own entry: the role still is the right one."""
-    _, *rest = entry._BECOME_TENANT
-    wrong = sql.SQL("set_config('search_path', {}, true)").format(sql.Literal(globex.schema_name))
+    _, *rest = guards.BECOME_TENANT
+    wrong = guards.Column(
+        "text", sql.SQL("set_config('search_path', {}, true)").format(sql.Literal(globex.schema_name))
+    )
     monkeypatch.setattr(
         entry,
         "_entering",
-        lambda tenant_id, guard: entry._about(tenant_id, guard, entry._compose(guard.pattern or guard, wrong, *rest)),
+        lambda tenant_id, guard: guards.about(tenant_id, guard, guards.compose(guard.pattern or guard, wrong, *rest)),
     )
     with enter(acme.pk), pytest.raises(ProgrammingError, match=r"permission denied|does not exist"):
         Project.objects.count()

@@ -76,12 +76,19 @@ def find_key(kid: str) -> SigningKey | None:
     return _stored.find(kid) if in_database() else _configured().by_id.get(kid)
 
 
-def usable_condition(kid: str) -> sql.Composable:
-    """Return the SQL expression that tells whether a key that verified a token has not been retired since."""
-    if not in_database():
-        return sql.SQL("true")
-    return sql.SQL("EXISTS (SELECT FROM {table} WHERE kid = {kid} AND retired_at IS NULL)").format(
-        table=sql.Identifier(StoredKey._meta.db_table), kid=sql.Literal(kid)
+def kid_to_ask_about(kid: str) -> str | None:
+    """Return the key that verified a token for ``usable_condition``; None where keys are not in the database, which has
+    nothing to say about them.
+    """
+    return kid if in_database() else None
+
+
+def usable_condition(kid: sql.Composable) -> sql.Composable:
+    """Return the SQL expression that tells whether a key that verified a token has not been retired since; see
+    ``kid_to_ask_about``.
+    """
+    return sql.SQL("({kid} IS NULL OR EXISTS (SELECT FROM {table} WHERE kid = {kid} AND retired_at IS NULL))").format(
+        table=sql.Identifier(StoredKey._meta.db_table), kid=kid
     )
 
 

@@ -7,7 +7,7 @@ class ScimConfig(AppConfig):
 
     def ready(self) -> None:
         from identity.roles.signals import role_changed, role_deleting
-        from identity.scim import receivers
+        from identity.scim import authentication, receivers  # noqa: F401 -- importing authentication declares its entrance
         from identity.scim.models import ScimGroup, ScimGroupMember, ScimToken, ScimUser
         from identity.sso.signals import role_settling
         from tenants.lifecycle.belongings import Belonging, belong

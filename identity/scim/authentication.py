@@ -1,7 +1,6 @@
 """DRF's way to tokens of tenants' directories: a kind of caller of its own, and no token of any other kind."""
 
 from collections.abc import Callable
-from functools import cache
 from uuid import UUID
 
 from psycopg import sql
@@ -16,8 +15,10 @@ from identity.tokens.errors import InvalidToken
 from permissions import policy
 from permissions.principals import Kind, Principal
 from tenants.audit.acting import identify
-from tenants.context.entry import Entry, Guard, look
+from tenants.context.entrances import entrance
+from tenants.context.entry import Entry, look
 from tenants.context.errors import NoSuchTenant
+from tenants.context.guards import Column, Guard
 from tenants.context.middleware import enter_for_request
 from tenants.context.statements import table
 from tenants.registry import plans, states
@@ -26,11 +27,11 @@ from tenants.routing.middleware import tenant_of
 
 _JOIN = sql.SQL(" LEFT JOIN {tokens} token ON token.tenant_id = tenant.id AND token.id = {token_id}")
 _COLUMNS = {
-    "is_live": sql.SQL("coalesce(token.expires_at > now(), token.id IS NOT NULL)"),
-    "digest": sql.SQL("token.digest"),
-    "last_used_at": sql.SQL("token.last_used_at"),
-    "plan": sql.SQL("tenant.plan"),
-    "request_limit": sql.SQL("tenant.request_limit"),
+    "is_live": Column("boolean", sql.SQL("coalesce(token.expires_at > now(), token.id IS NOT NULL)")),
+    "digest": Column("bytea", sql.SQL("token.digest")),
+    "last_used_at": Column("timestamptz", sql.SQL("token.last_used_at")),
+    "plan": Column("text", sql.SQL("tenant.plan")),
+    "request_limit": Column("integer", sql.SQL("tenant.request_limit")),
 }
 
 
@@ -100,6 +101,7 @@ def _check(presented: Presented, enter: Callable[..., Entry]) -> Entry:
     return entry
 
 
-@cache
+@entrance
 def _pattern() -> Guard:
-    return Guard(_COLUMNS, _JOIN.format(tokens=table(ScimToken), token_id=sql.Placeholder("token_id")))
+    joins = _JOIN.format(tokens=table(ScimToken), token_id=sql.Placeholder("token_id"))
+    return Guard(_COLUMNS, joins, {"token_id": "uuid"}, entrance="directory")

@@ -19,7 +19,8 @@ from identity.tokens.tokens import AccessToken, TenantAccessToken
 from identity.tokens.verified import Verified, verify
 from permissions import policy
 from permissions.principals import Kind, Principal
-from tenants.context.entry import Entry, Guard, look
+from tenants.context.entry import Entry, look
+from tenants.context.guards import Guard
 from tenants.context.middleware import enter_for_request
 from tenants.registry import plans
 from tenants.routing.errors import TenantMismatch

@@ -4,9 +4,8 @@ Each kind of caller has one condition, all of which has to hold: what the token 
 over, at the version that the token was made under, and the key that signed it was not retired.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from uuid import UUID
 
 from django.apps import apps
@@ -24,16 +23,17 @@ from identity.sessions.models import Api, Session
 from identity.tokens.claims import Claims, SignIn
 from identity.tokens.errors import InvalidToken
 from permissions import scopes
-from tenants.context.entry import Entry, Guard
+from tenants.context.entrances import entrance
+from tenants.context.entry import Entry
 from tenants.context.errors import NoSuchTenant
+from tenants.context.guards import Column, Guard
 from tenants.context.statements import table
 from tenants.registry import states
-
-_KEYS = 64  # that may sign at a time, and have lately
 
 Enter = Callable[[UUID, Guard], Entry]
 
 _PERSON, _VERSION = sql.Placeholder("person_id"), sql.Placeholder("version")
+_OF_PEOPLE = {"person_id": "uuid", "session_id": "uuid", "version": "bigint"}
 _SIGNED_IN = sql.SQL("person.is_active AND session.ended_at IS NULL AND session.expires_at > now()")
 _SIGNED_IN_JOINS = sql.SQL(
     " LEFT JOIN {people} person ON person.id = {person_id}"
@@ -50,7 +50,10 @@ _CLIENT = sql.SQL(
 _CLIENT_JOINS = sql.SQL(" LEFT JOIN {clients} client ON client.tenant_id = tenant.id AND client.id = {client_id}")
 
 # How many requests the tenant has a minute; see ``tenants.registry.plans``.
-_LIMITS = {"plan": sql.SQL("tenant.plan"), "request_limit": sql.SQL("tenant.request_limit")}
+_LIMITS = {
+    "plan": Column("text", sql.SQL("tenant.plan")),
+    "request_limit": Column("integer", sql.SQL("tenant.request_limit")),
+}
 
 
 def check_member(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> None:
@@ -63,7 +66,9 @@ def check_member(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> Non
         InvalidToken: the tenant, the membership, the session or the account is gone, or the rights have changed.
         TenantSuspended: all is well but for the tenant itself.
     """
-    guard = _of_members(kid).about(person_id=claims.sub, session_id=sign_in.sid, version=claims.ver)
+    guard = _members().about(
+        person_id=claims.sub, session_id=sign_in.sid, version=claims.ver, kid=keys.kid_to_ask_about(kid)
+    )
     _check(claims, guard, enter)
 
 
@@ -74,7 +79,8 @@ def check_client(claims: Claims, kid: str, enter: Enter) -> None:
         InvalidToken: the tenant or the client is gone, switched off or expired, or has other rights now.
         TenantSuspended: all is well but for the tenant itself.
     """
-    _check(claims, _of_clients(kid).about(client_id=claims.sub, version=claims.ver), enter)
+    guard = _clients().about(client_id=claims.sub, version=claims.ver, kid=keys.kid_to_ask_about(kid))
+    _check(claims, guard, enter)
 
 
 def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> None:
@@ -86,8 +92,11 @@ def check_support(claims: Claims, sign_in: SignIn, kid: str, enter: Enter) -> No
             something else.
         TenantSuspended: all is well but for the tenant itself.
     """
-    pattern = _of_support(kid, reads=all(map(scopes.is_reading, claims.scope)))
-    _check(claims, pattern.about(person_id=claims.sub, session_id=sign_in.sid, version=claims.ver), enter)
+    pattern = _support_that_reads() if all(map(scopes.is_reading, claims.scope)) else _support()
+    guard = pattern.about(
+        person_id=claims.sub, session_id=sign_in.sid, version=claims.ver, kid=keys.kid_to_ask_about(kid)
+    )
+    _check(claims, guard, enter)
 
 
 def check_session(claims: Claims, sign_in: SignIn, kid: str, api: Api) -> None:
@@ -96,7 +105,8 @@ def check_session(claims: Claims, sign_in: SignIn, kid: str, api: Api) -> None:
     Raises:
         InvalidToken: it is.
     """
-    usable = RawSQL(keys.usable_condition(kid).as_string(), [], output_field=BooleanField())  # noqa: S611 -- a thumbprint of ours
+    condition = keys.usable_condition(sql.Literal(keys.kid_to_ask_about(kid)))
+    usable = RawSQL(condition.as_string(), [], output_field=BooleanField())  # noqa: S611 -- a thumbprint of ours
     live = sessions.live_sessions().filter(usable, pk=sign_in.sid, user_id=claims.sub, api=api)
     if not live.exists():
         raise InvalidToken
@@ -114,36 +124,40 @@ def _check(claims: Claims, guard: Guard, enter: Enter) -> None:
     states.refuse_closed(entry.tenant.status)
 
 
-# What is asked about the tokens of a kind is composed once for each key: that takes longer than asking.
-@lru_cache(maxsize=_KEYS)
-def _of_members(kid: str) -> Guard:
+@entrance
+def _members() -> Guard:
     condition = _MEMBER.format(
         active=sql.Literal(MembershipStatus.ACTIVE.value), version=_VERSION, signed_in=_SIGNED_IN
     )
     joins = _MEMBER_JOINS.format(members=table(Membership), person_id=_PERSON)
-    guard = _guard(condition, joins + _session_joins(Api.TENANT), kid)
-    return replace(guard, columns={**guard.columns, "only_tenant_id": sql.SQL("session.tenant_id")})
+    guard = _guard("member", condition, joins + _session_joins(Api.TENANT), _OF_PEOPLE)
+    return replace(guard, columns={**guard.columns, "only_tenant_id": Column("uuid", sql.SQL("session.tenant_id"))})
 
 
-@lru_cache(maxsize=_KEYS)
-def _of_clients(kid: str) -> Guard:
-    condition = _CLIENT.format(version=_VERSION)
-    return _guard(condition, _CLIENT_JOINS.format(clients=table(Client), client_id=sql.Placeholder("client_id")), kid)
+@entrance
+def _clients() -> Guard:
+    joins = _CLIENT_JOINS.format(clients=table(Client), client_id=sql.Placeholder("client_id"))
+    return _guard("client", _CLIENT.format(version=_VERSION), joins, {"client_id": "uuid", "version": "bigint"})
 
 
-@lru_cache(maxsize=_KEYS)
-def _of_support(kid: str, *, reads: bool) -> Guard:
+@entrance
+def _support() -> Guard:
     condition = _SUPPORT.format(version=_VERSION, signed_in=_SIGNED_IN)
     joins = _SUPPORT_JOINS.format(staff=table(apps.get_model(settings.STAFF_MODEL)), person_id=_PERSON)
-    guard = _guard(condition, joins + _session_joins(Api.SUPPORT), kid)
-    return replace(guard, read_only=reads)
+    return _guard("support", condition, joins + _session_joins(Api.SUPPORT), _OF_PEOPLE)
 
 
-def _guard(condition: sql.Composable, joins: sql.Composable, kid: str) -> Guard:
+@entrance
+def _support_that_reads() -> Guard:
+    return replace(_support(), entrance="reading_support", read_only=True)
+
+
+def _guard(name: str, condition: sql.Composable, joins: sql.Composable, parameters: Mapping[str, str]) -> Guard:
     is_live = sql.SQL("coalesce({condition} AND {usable}, false)").format(
-        condition=condition, usable=keys.usable_condition(kid)
+        condition=condition, usable=keys.usable_condition(sql.Placeholder("kid"))
     )
-    return Guard({"is_live": is_live, **_LIMITS}, joins)
+    columns = {"is_live": Column("boolean", is_live), **_LIMITS}
+    return Guard(columns, joins, {**parameters, "kid": "text"}, entrance=name)
 
 
 def _session_joins(api: Api) -> sql.Composable:

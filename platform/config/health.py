@@ -25,6 +25,7 @@ from config.problems import MigrationsBehind, NoSigningKey, Unavailable
 from identity.keys.selectors import key_ring
 from identity.tokens.authentication import bearer_token
 from identity.tokens.errors import InvalidToken
+from tenants.context import entrances
 
 
 class HealthSerializer(serializers.Serializer[None]):
@@ -122,6 +123,8 @@ def _ask_database() -> None:
             cursor.execute("SELECT 1")
         return
     if not _shared_migrations() <= MigrationRecorder(connection).applied_migrations().keys():
+        raise MigrationsBehind
+    if not entrances.are_made():  # they are made when everything is migrated
         raise MigrationsBehind
     _has_migrations = True
 

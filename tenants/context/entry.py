@@ -8,8 +8,7 @@ is checked on the way in::
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,7 +16,9 @@ from django.db import connections, transaction
 from psycopg import sql
 
 from tenants.context.backend.base import DatabaseWrapper
+from tenants.context.entrances import calling
 from tenants.context.errors import AlreadyInTenant, NoSuchSchema, NoSuchTenant, OutsideTenant
+from tenants.context.guards import REF_COLUMNS, UNGUARDED, Guard, about, entering, looking
 from tenants.context.ownership import as_owner, current_alias
 from tenants.registry.models import Tenant
 from tenants.wall.roles import OWNER, people_role
@@ -31,48 +32,6 @@ class TenantRef:
     slug: str
     schema_name: str
     status: str
-
-
-@dataclass(frozen=True, eq=False)  # by identity, so that what was composed for one can be kept
-class Guard:
-    """What else must be read on the way in, in the same statement. Composing it takes longer than asking it: make one
-    for all callers of a kind, with placeholders (``psycopg.sql.Placeholder``), and say with ``about`` who it is.
-
-    Attributes:
-        columns: name to SQL expression; it may use ``tenant`` and the aliases of `joins`. A ``%`` is written twice.
-        joins: SQL that follows ``FROM registry_tenant tenant``. It must not multiply rows.
-        read_only: the transaction that enters writes nothing; see ``_READ_ONLY``.
-        values: what stands in for the placeholders.
-        pattern: the guard that has them.
-    """
-
-    columns: Mapping[str, sql.Composable]
-    joins: sql.Composable
-    read_only: bool = False
-    values: Mapping[str, UUID | int] = field(default_factory=dict)
-    pattern: "Guard | None" = None
-
-    def about(self, **values: UUID | int) -> "Guard":
-        """Return this guard with values in place of its placeholders."""
-        return Guard(self.columns, self.joins, self.read_only, values, self)
-
-
-UNGUARDED = Guard({}, sql.SQL(""))
-
-_LOOK = sql.SQL(
-    "SELECT tenant.id, tenant.slug, tenant.schema_name, tenant.status {columns}"
-    " FROM {tenant_table} tenant {joins} WHERE tenant.id = {tenant_id}"
-)
-# The role is named like the schema. Postgres takes both back when the transaction ends, however it does.
-_BECOME_TENANT = (
-    sql.SQL("set_config('search_path', quote_ident(tenant.schema_name) || ', public', true)"),
-    sql.SQL("set_config('role', tenant.schema_name, true)"),
-    sql.SQL("to_regnamespace(quote_ident(tenant.schema_name)) IS NOT NULL"),  # a path may lead nowhere without an error
-)
-# Postgres refuses writes with SQLSTATE 25006, and to take this back once a transaction has asked for anything, as this
-# statement does.
-_READ_ONLY = sql.SQL("set_config('transaction_read_only', 'on', true)")
-_REF_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -140,7 +99,7 @@ def look(tenant_id: UUID, *, guard: Guard = UNGUARDED) -> Entry:
     Raises:
         NoSuchTenant: no tenant has this id.
     """
-    return _entry(tenant_id, guard, _fetch(_connection(), _looking(tenant_id, guard)))
+    return _entry(tenant_id, guard, _fetch(_connection(), about(tenant_id, guard, looking(guard.pattern or guard))))
 
 
 @contextmanager
@@ -191,51 +150,15 @@ def _connection() -> DatabaseWrapper:
 
 
 def _entering(tenant_id: UUID, guard: Guard) -> str:
-    return _about(tenant_id, guard, _compose_entering(guard.pattern or guard))
-
-
-def _looking(tenant_id: UUID, guard: Guard) -> str:
-    return _about(tenant_id, guard, _compose_looking(guard.pattern or guard))
-
-
-def _about(tenant_id: UUID, guard: Guard, text: str) -> str:
-    # A string with several statements takes no parameters, so values are written into it: nothing that needs quoting.
-    return text % {name: _literal(value) for name, value in {**guard.values, "tenant_id": tenant_id}.items()}
-
-
-def _literal(value: UUID | int) -> str:
-    if type(value) is UUID:
-        return f"'{value}'"
-    if type(value) is int:
-        return str(value)
-    raise TypeError("What a guard is about is told by UUIDs and whole numbers.")
-
-
-@lru_cache(maxsize=256)
-def _compose_entering(pattern: Guard) -> str:
-    read_only = (_READ_ONLY,) if pattern.read_only else ()
-    return _compose(pattern, *read_only, *_BECOME_TENANT)
-
-
-@lru_cache(maxsize=256)
-def _compose_looking(pattern: Guard) -> str:
-    return _compose(pattern)
-
-
-def _compose(pattern: Guard, *last: sql.Composable) -> str:
-    columns = sql.SQL("").join(sql.SQL(", ") + expression for expression in (*pattern.columns.values(), *last))
-    return _LOOK.format(
-        columns=columns,
-        tenant_table=sql.Identifier(Tenant._meta.db_table),
-        joins=pattern.joins,
-        tenant_id=sql.Placeholder("tenant_id"),
-    ).as_string()
+    pattern = guard.pattern or guard
+    return about(tenant_id, guard, calling(pattern) if pattern.entrance else entering(pattern))
 
 
 def _entry(tenant_id: UUID, guard: Guard, row: tuple[Any, ...] | None) -> Entry:
-    if row is None:
+    if row is None or row[0] is None:  # an entrance always has a row
         raise NoSuchTenant(tenant_id)
-    return Entry(TenantRef(*row[:_REF_COLUMNS]), dict(zip(guard.columns, row[_REF_COLUMNS:], strict=False)))
+    own = len(REF_COLUMNS)
+    return Entry(TenantRef(*row[:own]), dict(zip(guard.columns, row[own:], strict=False)))
 
 
 def _fetch(connection: DatabaseWrapper, statement: str) -> tuple[Any, ...] | None:

@@ -8,7 +8,8 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
-from tenants.context.entry import UNGUARDED, Entry, Guard, TenantRef, as_person, enter
+from tenants.context.entry import Entry, TenantRef, as_person, enter
+from tenants.context.guards import UNGUARDED, Guard
 
 _ATTRIBUTE = "_tenant_context"
 _IS_INSIDE = "_is_inside"

@@ -75,7 +75,10 @@ def soak(report: Mapping[str, Any], folder: Path) -> None:
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, (key, title) in zip(
         figure.subplots(1, 2),
-        {"worker": "the largest worker's memory, MB", "connection_max": "the largest database connection's memory, MB"}.items(),
+        {
+            "worker": "the largest worker's memory, MB",
+            "connection_max": "the largest database connection's memory, MB",
+        }.items(),
         strict=True,
     ):
         axes.plot([each["at"] / 60 for each in moments], [each[key] for each in moments], color=PEERS["ours"])

@@ -42,22 +42,22 @@ class SabotageConfig(AppConfig):
     path = str(Path(__file__).parent)
 
     def ready(self) -> None:
-        from tenants.context import entry
+        from tenants.context import entry, guards
         from tenants.context.backend.base import DatabaseWrapper
 
         if not settings.IN_DEVELOPMENT:
             raise ImproperlyConfigured("Sabotage is for the leak harness, in development, and for nothing else.")
         has_wall = Sabotage(os.environ[VARIABLE]) is Sabotage.WALL_ON
         DatabaseWrapper._examined = not has_wall  # the server would refuse to serve as the owner
-        path, role, *rest = entry._BECOME_TENANT
-        entry._entering = _Forgetful(entry, (path, role, *rest) if has_wall else (path, *rest))
+        path, role, *rest = guards.BECOME_TENANT
+        entry._entering = _Forgetful(guards, (path, role, *rest) if has_wall else (path, *rest))
 
 
 class _Forgetful:
     """``entry._entering`` with the bug."""
 
-    def __init__(self, entry: Any, become_tenant: tuple[sql.Composable, ...]) -> None:
-        self._entry, self._become_tenant = entry, become_tenant
+    def __init__(self, guards: Any, become_tenant: tuple[Any, ...]) -> None:
+        self._guards, self._become_tenant = guards, become_tenant
         self._entries = itertools.count(1)
         self._before: UUID | None = None
 
@@ -65,6 +65,7 @@ class _Forgetful:
         before, self._before = self._before, tenant_id
         last = self._become_tenant
         if before is not None and next(self._entries) % _EVERY == 0:
-            last = (sql.SQL(_PATH_OF).format(tenant_id=sql.Literal(before)), *last[1:])
-        text = self._entry._compose(guard.pattern or guard, *last)
-        return str(self._entry._about(tenant_id, guard, text))
+            path = sql.SQL(_PATH_OF).format(tenant_id=sql.Literal(before))
+            last = (self._guards.Column("text", path), *last[1:])
+        text = self._guards.compose(guard.pattern or guard, *last)
+        return str(self._guards.about(tenant_id, guard, text))

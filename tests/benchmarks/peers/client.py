@@ -1,7 +1,8 @@
 """A load client: so many connections that stay open, each with one request at a time, in one process.
 
     python -m tests.benchmarks.peers.client '{"peer": "ours", "state": FILE, "port": 8000, "cases": ["GET one"],
-        "connections": 8, "first": 0, "seconds": 4, "tenants": 1, "skip": 0, "rate": null, "limited": false, "reopen": null}'
+        "connections": 8, "first": 0, "seconds": 4, "tenants": 1, "skip": 0, "rate": null, "limited": false,
+        "reopen": null}'
 
 Prints JSON: the number of answers and of 429s among them, the seconds, and how long each answer took. Talks to
 127.0.0.1 alone.

@@ -1,0 +1,139 @@
+"""Entrances: how to enter by a guard, as a function of the database that keeps its plan.
+
+To plan the join that a guard asks takes Postgres more than twice as long as to run it. Prepared statements are no help:
+they belong to a session, which a pooler passes round between transactions, and a new search path has them planned anew.
+A function's plan is kept by each of Postgres' processes, whoever uses it, and entrances are called from ``public``.
+
+They are made after migrating, as the wall is. The name of each ends in a digest of what it does: while a deploy goes
+on, processes of both releases find their own, and one that does not is not ready (``/health/ready``).
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+from django.db import connections, transaction
+from django_tenants.utils import get_public_schema_name
+from psycopg import sql
+
+from tenants.context.guards import REF_COLUMNS, Guard, columns_to_enter, compose
+from tenants.wall.roles import APP, OWNER, app_role
+
+_FUNCTION = sql.SQL(
+    "CREATE FUNCTION {name} ({parameters}, {found}) LANGUAGE plpgsql AS {body};"
+    "REVOKE ALL ON FUNCTION {name} FROM PUBLIC;"
+    "GRANT EXECUTE ON FUNCTION {name} TO {app}"
+)
+_NAMES = "enter\\_%"  # of entrances, for LIKE
+_UNUSED = "Of another release since "  # begins the comment of an entrance that is not ours
+_KEPT_FOR = timedelta(days=1)  # an entrance of another release: a deploy is over by then
+
+_patterns: list[Callable[[], Guard]] = []
+
+
+class _Entrance(NamedTuple):
+    name: str
+    parameters: tuple[str, ...]
+    types: tuple[str, ...]
+    found: tuple[str, ...]
+    body: str
+
+
+def entrance(make: Callable[[], Guard]) -> Callable[[], Guard]:
+    """Declare that the database keeps how to enter by the guard that this function makes. It is made once, when it is
+    first asked for: by then all models are there.
+    """
+    pattern = cache(make)
+    _patterns.append(pattern)
+    return pattern
+
+
+@lru_cache(maxsize=256)
+def calling(pattern: Guard) -> str:
+    """Return the statement that enters by a pattern's entrance; its placeholders are Python's."""
+    made = _entrance(pattern)
+    arguments = sql.SQL(", ").join(map(sql.Placeholder, made.parameters))
+    return sql.SQL("SELECT * FROM {name}({arguments})").format(name=_identifier(made), arguments=arguments).as_string()
+
+
+@transaction.atomic(using=OWNER)
+def build() -> None:
+    """Make the entrances that are missing, and remove those that no release has had for a day."""
+    ours, present = _declared(), _present()
+    with connections[OWNER].cursor() as cursor:
+        for name in ours.keys() - present.keys():
+            cursor.execute(_making(ours[name]))
+        for name, unused_since in present.items():
+            identifier, now = sql.Identifier("public", name), datetime.now(UTC)
+            if name in ours:
+                comment = None
+            elif unused_since is not None and now - unused_since > _KEPT_FOR:
+                cursor.execute(sql.SQL("DROP FUNCTION {}").format(identifier))
+                continue
+            else:
+                comment = f"{_UNUSED}{(unused_since or now).isoformat()}"
+            cursor.execute(sql.SQL("COMMENT ON FUNCTION {} IS {}").format(identifier, sql.Literal(comment)))
+
+
+def build_after_migrating(*, using: str, **signal: Any) -> None:
+    """Make them once the shared schema is migrated (a receiver of ``post_migrate``)."""
+    if using == OWNER and connections[using].schema_name == get_public_schema_name():  # type: ignore[attr-defined]  # django-tenants' connection
+        build()
+
+
+def are_made() -> bool:
+    """Tell whether the database has all of ours."""
+    return _declared().keys() <= _present(APP).keys()
+
+
+def _declared() -> dict[str, _Entrance]:
+    return {made.name: made for made in (_entrance(pattern()) for pattern in _patterns)}
+
+
+def _entrance(pattern: Guard) -> _Entrance:
+    parameters = {"tenant_id": "uuid", **pattern.parameters}
+    last = columns_to_enter(pattern)
+    types = {**REF_COLUMNS, **{name: column.type for name, column in pattern.columns.items()}}
+    types |= {f"entered_{number}": column.type for number, column in enumerate(last)}
+    # What is found goes into variables that are named unlike any column.
+    found = tuple(f"_{name} {type_of}" for name, type_of in types.items())
+    arguments = {name: f"${number}" for number, name in enumerate(parameters, 1)}
+    variables = ", ".join(f"_{name}" for name in types)
+    body = f"#variable_conflict use_column\nBEGIN {compose(pattern, *last) % arguments} INTO {variables}; END"
+    digest = hashlib.sha256(repr((list(parameters.values()), found, body)).encode()).hexdigest()[:12]
+    return _Entrance(f"enter_{pattern.entrance}_{digest}", tuple(parameters), tuple(parameters.values()), found, body)
+
+
+def _present(alias: str = OWNER) -> dict[str, datetime | None]:
+    """Return the entrances of the database, and since when those of another release are not used."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT proname, obj_description(oid, 'pg_proc') FROM pg_proc"
+            " WHERE pronamespace = 'public'::regnamespace AND proname LIKE %s",
+            [_NAMES],
+        )
+        found: dict[str, str | None] = dict(cursor.fetchall())
+    return {
+        name: datetime.fromisoformat(comment.removeprefix(_UNUSED)) if comment else None
+        for name, comment in found.items()
+    }
+
+
+def _making(made: _Entrance) -> sql.Composed:
+    return _FUNCTION.format(
+        name=_identifier(made),
+        parameters=sql.SQL(", ").join(map(_verbatim, made.types)),
+        found=sql.SQL(", ").join(_verbatim(f"OUT {each}") for each in made.found),
+        body=sql.Literal(made.body),
+        app=sql.Identifier(app_role()),
+    )
+
+
+def _identifier(made: _Entrance) -> sql.Identifier:
+    return sql.Identifier("public", made.name)
+
+
+def _verbatim(text: str) -> sql.SQL:
+    return sql.SQL(text)  # names and types that are ours
