@@ -150,10 +150,18 @@ def _shown_by(serializer: type[StrictModelSerializer]) -> _Shown | None:
         if type(field) is serializers.PrimaryKeyRelatedField and field.pk_field is None:
             found.append((name, attrgetter(column), None, False))
         elif type(field) in _PLAIN and column == field.source:
-            found.append((name, attrgetter(column), field.to_representation, _is_time(field)))
+            found.append((name, attrgetter(column), _showing(field), _is_time(field)))
         else:
             return None
     return found
+
+
+def _showing(field: _Field) -> Callable[[Any], Any]:
+    """Return how a value is shown; what the field itself would only pass it on to."""
+    is_text = type(field) is serializers.CharField
+    if is_text or (type(field) is serializers.UUIDField and field.uuid_format == "hex_verbose"):
+        return str
+    return field.to_representation
 
 
 def _is_time(field: _Field) -> bool:

@@ -1,6 +1,7 @@
 """How to enter by a guard is kept in the database: the same as the guard's statement says, for the app alone."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -119,6 +120,22 @@ def test_a_tenant_cannot_call_it(acme: Tenant, member: Guard) -> None:
 def test_making_them_again_changes_nothing() -> None:
     before = names()
     build()
+    assert names() == before
+
+
+def test_two_that_migrate_at_once_make_each_of_them_once(unwrapped: None) -> None:
+    before = names()
+    with connections[OWNER].cursor() as cursor:
+        for name in before:
+            cursor.execute(f"DROP FUNCTION public.{name}")
+
+    def migrate() -> None:
+        build()
+        connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(migrate) for _ in range(4)]:
+            done.result()
     assert names() == before
 
 

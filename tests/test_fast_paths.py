@@ -1,13 +1,16 @@
 """What is done the fast way gives what Django's and DRF's own ways give."""
 
+import copy
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID, SafeUUID, uuid1, uuid4
 
 import psycopg
 import pytest
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 from django.utils import timezone
+from psycopg.types.uuid import UUIDLoader
 from rest_framework import serializers
 
 from examples.projects.api import ProjectSerializer
@@ -40,6 +43,26 @@ def test_times_are_read_as_django_reads_them(db: None, text: str) -> None:
                 return type(error), str(error)
 
     assert read(None) == read(StockLoader)
+
+
+@pytest.mark.parametrize(
+    "value", [UUID(int=0), UUID(int=2**128 - 1), UUID("19bf2b70-7b17-4df0-93c1-5e5ddadfc5ad"), uuid1(), uuid4()]
+)
+def test_uuids_are_read_as_the_driver_reads_them(db: None, value: UUID) -> None:
+    def read(loader: type[Any] | None) -> Any:
+        with connection.cursor() as cursor:
+            if loader is not None:
+                cursor.adapters.register_loader("uuid", loader)
+            cursor.execute("SELECT %s::uuid, ARRAY[%s::uuid, NULL]", [value, value])
+            return cursor.fetchone()
+
+    assert read(None) == read(UUIDLoader) == (value, [value, None])
+    (found, _) = read(None)
+    assert (str(found), repr(found), hash(found)) == (str(value), repr(value), hash(value))
+    assert (found.version, found.variant, found.is_safe) == (value.version, value.variant, SafeUUID.unknown)
+    assert copy.deepcopy(found) == value
+    with pytest.raises(TypeError):
+        found.int = 1
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Lisbon"])

@@ -61,8 +61,9 @@ def calling(pattern: Guard) -> str:
 @transaction.atomic(using=OWNER)
 def build() -> None:
     """Make the entrances that are missing, and remove those that no release has had for a day."""
-    ours, present = _declared(), _present()
     with connections[OWNER].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('tenants.entrances', 0))")  # one at a time
+        ours, present = _declared(), _present()
         for name in ours.keys() - present.keys():
             cursor.execute(_making(ours[name]))
         for name, unused_since in present.items():

@@ -19,7 +19,7 @@ from django.db.utils import InterfaceError, OperationalError
 from django_tenants.postgresql_backend import base
 from django_tenants.utils import get_public_schema_name
 
-from tenants.context.backend.times import with_fast_times
+from tenants.context.backend.values import with_fast_loaders
 from tenants.context.errors import OutcomeUnknown
 from tenants.wall.roles import APP
 
@@ -77,8 +77,7 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # django-ten
     def get_connection_params(self) -> dict[str, Any]:
         """Return how to connect, and how what Postgres says becomes Python's."""
         params: dict[str, Any] = super().get_connection_params()
-        if self.timezone is UTC:
-            params["context"] = with_fast_times(params["context"])
+        params["context"] = with_fast_loaders(params["context"], in_utc=self.timezone is UTC)
         return params
 
     def _set_autocommit(self, autocommit: bool) -> None:  # noqa: FBT001 -- Django's
