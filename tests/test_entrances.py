@@ -16,7 +16,7 @@ from identity.accounts.models import User
 from identity.members.models import Membership
 from identity.sessions.models import Api, Session
 from identity.tokens import liveness
-from tenants.context.entrances import _UNUSED, are_made, build
+from tenants.context.entrances import _OURS, _UNUSED, are_made, build
 from tenants.context.entry import enter, look
 from tenants.context.errors import NoSuchTenant
 from tenants.context.guards import Guard
@@ -51,6 +51,7 @@ def another(unwrapped: None) -> Iterator[str]:
     name = "enter_member_0123456789ab"
     with connections[OWNER].cursor() as cursor:
         cursor.execute(f"CREATE FUNCTION public.{name}() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+        cursor.execute(f"COMMENT ON FUNCTION public.{name} IS '{_OURS}'")
         yield name
         cursor.execute(f"DROP FUNCTION IF EXISTS public.{name}")
 
@@ -160,6 +161,14 @@ def test_one_that_is_used_again_is_not_removed() -> None:
         cursor.execute(sql.SQL("COMMENT ON FUNCTION {} IS {}").format(sql.Identifier("public", name), long_ago))
         build()
         cursor.execute("SELECT obj_description(%s::regproc, 'pg_proc')", [f"public.{name}"])
+        assert cursor.fetchone() == (_OURS,)
+
+
+def test_a_function_of_somebody_elses_is_left_alone(another: str) -> None:
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(f"COMMENT ON FUNCTION public.{another} IS NULL")
+        build()
+        cursor.execute("SELECT obj_description(%s::regproc, 'pg_proc')", [f"public.{another}"])
         assert cursor.fetchone() == (None,)
 
 

@@ -22,12 +22,14 @@ from tenants.context.guards import REF_COLUMNS, Guard, columns_to_enter, compose
 from tenants.wall.roles import APP, OWNER, app_role
 
 _FUNCTION = sql.SQL(
-    "CREATE FUNCTION {name} ({parameters}, {found}) LANGUAGE plpgsql AS {body};"
+    "CREATE OR REPLACE FUNCTION {name} ({parameters}, {found}) LANGUAGE plpgsql AS {body};"
     "REVOKE ALL ON FUNCTION {name} FROM PUBLIC;"
-    "GRANT EXECUTE ON FUNCTION {name} TO {app}"
+    "GRANT EXECUTE ON FUNCTION {name} TO {app};"
+    "COMMENT ON FUNCTION {name} IS {comment}"
 )
-_NAMES = "enter\\_%"  # of entrances, for LIKE
-_UNUSED = "Of another release since "  # begins the comment of an entrance that is not ours
+_COMMENT = sql.SQL("COMMENT ON FUNCTION {name} IS {comment}")
+_OURS = "Entrance"  # begins the comment of each: a function without it is somebody else's
+_UNUSED = f"{_OURS} of another release since "
 _KEPT_FOR = timedelta(days=1)  # an entrance of another release: a deploy is over by then
 
 _patterns: list[Callable[[], Guard]] = []
@@ -63,19 +65,15 @@ def build() -> None:
     """Make the entrances that are missing, and remove those that no release has had for a day."""
     with connections[OWNER].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('tenants.entrances', 0))")  # one at a time
-        ours, present = _declared(), _present()
+        ours, present, now = _declared(), _present(), datetime.now(UTC)
         for name in ours.keys() - present.keys():
             cursor.execute(_making(ours[name]))
         for name, unused_since in present.items():
-            identifier, now = sql.Identifier("public", name), datetime.now(UTC)
-            if name in ours:
-                comment = None
-            elif unused_since is not None and now - unused_since > _KEPT_FOR:
-                cursor.execute(sql.SQL("DROP FUNCTION {}").format(identifier))
+            if name not in ours and unused_since is not None and now - unused_since > _KEPT_FOR:
+                cursor.execute(sql.SQL("DROP FUNCTION {}").format(sql.Identifier("public", name)))
                 continue
-            else:
-                comment = f"{_UNUSED}{(unused_since or now).isoformat()}"
-            cursor.execute(sql.SQL("COMMENT ON FUNCTION {} IS {}").format(identifier, sql.Literal(comment)))
+            comment = _OURS if name in ours else f"{_UNUSED}{(unused_since or now).isoformat()}"
+            cursor.execute(_COMMENT.format(name=sql.Identifier("public", name), comment=sql.Literal(comment)))
 
 
 def build_after_migrating(*, using: str, **signal: Any) -> None:
@@ -112,12 +110,12 @@ def _present(alias: str = OWNER) -> dict[str, datetime | None]:
     with connections[alias].cursor() as cursor:
         cursor.execute(
             "SELECT proname, obj_description(oid, 'pg_proc') FROM pg_proc"
-            " WHERE pronamespace = 'public'::regnamespace AND proname LIKE %s",
-            [_NAMES],
+            " WHERE pronamespace = 'public'::regnamespace AND obj_description(oid, 'pg_proc') LIKE %s",
+            [f"{_OURS}%"],
         )
-        found: dict[str, str | None] = dict(cursor.fetchall())
+        found: dict[str, str] = dict(cursor.fetchall())
     return {
-        name: datetime.fromisoformat(comment.removeprefix(_UNUSED)) if comment else None
+        name: datetime.fromisoformat(comment.removeprefix(_UNUSED)) if comment != _OURS else None
         for name, comment in found.items()
     }
 
@@ -129,6 +127,7 @@ def _making(made: _Entrance) -> sql.Composed:
         found=sql.SQL(", ").join(_verbatim(f"OUT {each}") for each in made.found),
         body=sql.Literal(made.body),
         app=sql.Identifier(app_role()),
+        comment=sql.Literal(_OURS),
     )
 
 
