@@ -10,6 +10,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 from django.db.backends.postgresql.compiler import SQLCompiler as DjangoCompiler
+from django.db.migrations.state import ProjectState
 from django.db.models import Count, Exists, F, Model, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
@@ -138,6 +139,14 @@ def test_rows_are_the_same_the_second_time() -> None:
         assert User.objects.get(email="somebody@people.test") == person
         assert [each.pk for each in User.objects.filter(email=person.email).order_by("-pk")[:5]] == [person.pk]
         assert not Membership.objects.filter(pk=ID)
+
+
+def test_a_model_as_it_was_at_a_migration_is_not_kept() -> None:
+    """There is another class of it each time."""
+    found = ProjectState.from_apps(apps).apps.get_model("projects", "Project").objects.filter(pk=ID)
+    theirs, ours = texts(found)
+    assert ours == theirs
+    assert compiler._kind_of(found.query) not in compiler._kept
 
 
 def test_no_more_than_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

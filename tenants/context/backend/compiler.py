@@ -8,6 +8,7 @@ so is a page of a list. Whatever else is set in a query, be it by a Django that 
 from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
+from django.apps import apps
 from django.db.backends.postgresql import compiler as postgresql
 from django.db.backends.postgresql.compiler import (
     SQLAggregateCompiler,
@@ -72,9 +73,11 @@ class SQLCompiler(postgresql.SQLCompiler):
         return self._plain.converters if self._plain is not None else super().get_converters(expressions)
 
     def _keep(self, kind: Hashable, text: str, parameters: tuple[Any, ...]) -> None:
-        # A column's own SQL may have parameters, or a table that it inherits from: those are Django's business.
+        # A column's own SQL may have parameters, or a table that it inherits from: those are Django's business. A model
+        # as it was at some migration is not used again.
         is_plain = len(self.query.alias_map) == 1 and len(parameters) == len(self.query.where.children)
-        if is_plain and not self.has_extra_select and len(_kept) < _MOST:
+        is_lasting = self.query.model is not None and self.query.model._meta.apps is apps
+        if is_plain and is_lasting and not self.has_extra_select and len(_kept) < _MOST:
             columns = [expression for expression, _, _ in self.select]
             _kept[kind] = _Kept(text, self.select, self.klass_info, super().get_converters(columns))
 
