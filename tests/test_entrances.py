@@ -21,7 +21,7 @@ from tenants.context.entry import enter, look
 from tenants.context.errors import NoSuchTenant
 from tenants.context.guards import Guard
 from tenants.registry.models import Tenant
-from tenants.wall.roles import OWNER
+from tenants.wall.roles import OWNER, app_role
 from tests.conftest import API_HOST
 
 OURS = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'enter\\_%%'"
@@ -122,6 +122,16 @@ def test_making_them_again_changes_nothing() -> None:
     before = names()
     build()
     assert names() == before
+
+
+def test_another_role_that_serves_may_call_them_once_everything_is_migrated(unwrapped: None) -> None:
+    name = next(each for each in names() if each.startswith("enter_member_"))
+    app = sql.Identifier(app_role())
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(sql.SQL("REVOKE ALL ON FUNCTION {} FROM {}").format(sql.Identifier("public", name), app))
+        build()
+        cursor.execute("SELECT has_function_privilege(%s, %s::regproc, 'EXECUTE')", [app_role(), f"public.{name}"])
+        assert cursor.fetchone() == (True,)
 
 
 def test_two_that_migrate_at_once_make_each_of_them_once(unwrapped: None) -> None:

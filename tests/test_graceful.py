@@ -119,6 +119,20 @@ def test_the_app_finishes_what_is_under_way(deployed: Deployment) -> None:
         assert deployed.run("app", "healthy", BIND=f"0.0.0.0:{port}").returncode != 0
 
 
+def test_whoever_has_nothing_to_do_takes_the_next_connection(deployed: Deployment) -> None:
+    """With its one thread at work, a process leaves the next request to the other one: each time, and not by chance."""
+    with deployed.serving(WEB_CONCURRENCY="2", WEB_THREADS="1") as (_, port):
+        for _ in range(6):
+            with holding(deployed, "keys_storedkey"):
+                first = Request(port, KEYS)
+                eventually(lambda: waiting(deployed) == 1)
+                second = Request(port, KEYS)
+                eventually(lambda: waiting(deployed) == 2)
+            for request in (first, second):
+                request.join(timeout=10)
+                assert request.status == 200
+
+
 def test_who_does_not_end_is_ended(deployed: Deployment) -> None:
     """A request that outlasts the grace keeps nobody: SIGTERM ends the process in a bounded time."""
     more = {"GUNICORN_CMD_ARGS": "--graceful-timeout 1"}

@@ -1,6 +1,12 @@
-"""Gunicorn's worker with threads, which lets nobody in any more once it is told to stop."""
+"""Gunicorn's worker with threads, which leaves connections to workers with less to do, and lets nobody in any more once
+it is told to stop.
+"""
+
+import time
 
 from gunicorn.workers.gthread import ThreadWorker
+
+_SECONDS_FOR_OTHERS = 0.001
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -19,6 +25,14 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
             if listener.sock is not None:  # not closed already: it may be told to stop more than once
                 self._accept_those_who_wait(listener)
                 listener.close()
+
+    def accept(self, listener: object) -> None:
+        """Take a connection in; with all threads at work, let another worker have it, should one be idle. All of them
+        are woken for it, and without this the first one awake takes every connection that a proxy opens and keeps.
+        """
+        if self.alive and self.nr_conns - len(self.keepalived_conns) >= self.cfg.threads:
+            time.sleep(_SECONDS_FOR_OTHERS)
+        super().accept(listener)
 
     def _accept_those_who_wait(self, listener: object) -> None:
         """Take in whom the kernel has let in already: closing would cut them off."""

@@ -27,7 +27,6 @@ _FUNCTION = sql.SQL(
     "GRANT EXECUTE ON FUNCTION {name} TO {app};"
     "COMMENT ON FUNCTION {name} IS {comment}"
 )
-_COMMENT = sql.SQL("COMMENT ON FUNCTION {name} IS {comment}")
 _OURS = "Entrance"  # begins the comment of each: a function without it is somebody else's
 _UNUSED = f"{_OURS} of another release since "
 _KEPT_FOR = timedelta(days=1)  # an entrance of another release: a deploy is over by then
@@ -62,18 +61,20 @@ def calling(pattern: Guard) -> str:
 
 @transaction.atomic(using=OWNER)
 def build() -> None:
-    """Make the entrances that are missing, and remove those that no release has had for a day."""
+    """Make the entrances, for the app to call, and remove those that no release has had for a day."""
     with connections[OWNER].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('tenants.entrances', 0))")  # one at a time
-        ours, present, now = _declared(), _present(), datetime.now(UTC)
-        for name in ours.keys() - present.keys():
-            cursor.execute(_making(ours[name]))
-        for name, unused_since in present.items():
-            if name not in ours and unused_since is not None and now - unused_since > _KEPT_FOR:
-                cursor.execute(sql.SQL("DROP FUNCTION {}").format(sql.Identifier("public", name)))
-                continue
-            comment = _OURS if name in ours else f"{_UNUSED}{(unused_since or now).isoformat()}"
-            cursor.execute(_COMMENT.format(name=sql.Identifier("public", name), comment=sql.Literal(comment)))
+        ours, now = _declared(), datetime.now(UTC)
+        others = {name: since for name, since in _present().items() if name not in ours}
+        for made in ours.values():
+            cursor.execute(_making(made))
+        for name, unused_since in others.items():
+            identifier = sql.Identifier("public", name)
+            if unused_since is None:
+                comment = sql.Literal(f"{_UNUSED}{now.isoformat()}")
+                cursor.execute(sql.SQL("COMMENT ON FUNCTION {} IS {}").format(identifier, comment))
+            elif now - unused_since > _KEPT_FOR:
+                cursor.execute(sql.SQL("DROP FUNCTION {}").format(identifier))
 
 
 def build_after_migrating(*, using: str, **signal: Any) -> None:
