@@ -234,6 +234,18 @@ def unwrapped(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 
 @pytest.fixture
+def acme(unwrapped: None) -> Tenant:
+    """The first of both tenants."""
+    return Tenant.objects.get(slug="acme")
+
+
+@pytest.fixture
+def globex(unwrapped: None) -> Tenant:
+    """The second one."""
+    return Tenant.objects.get(slug="globex")
+
+
+@pytest.fixture
 def call(db: None, tokens: dict[str, dict[str, Any]]) -> Call:
     """``call("acme_member", "GET", "/api/v1/projects")`` returns the response.
 

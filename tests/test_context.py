@@ -32,22 +32,6 @@ def search_path(opened: Any = connection) -> str:
     return str(row[0])
 
 
-@pytest.fixture
-def acme(unwrapped: None) -> Tenant:
-    return tenant("acme")
-
-
-@pytest.fixture
-def globex(unwrapped: None) -> Tenant:
-    return tenant("globex")
-
-
-def tenant(slug: str) -> Tenant:
-    found = selectors.tenant_by_slug(slug)
-    assert found is not None
-    return found
-
-
 def test_inside_are_the_tenants_rows_and_outside_there_are_none(acme: Tenant, globex: Tenant) -> None:
     with enter(acme.pk):
         assert set(Project.objects.values_list("name", flat=True)) == {"Rocket skates", "Giant magnet"}

@@ -36,16 +36,6 @@ def names() -> set[str]:
 
 
 @pytest.fixture
-def acme(unwrapped: None) -> Tenant:
-    return Tenant.objects.get(slug="acme")
-
-
-@pytest.fixture
-def globex(unwrapped: None) -> Tenant:
-    return Tenant.objects.get(slug="globex")
-
-
-@pytest.fixture
 def another(unwrapped: None) -> Iterator[str]:
     """An entrance that another release has made."""
     name = "enter_member_0123456789ab"

@@ -5,6 +5,7 @@ Production settings, the secrets, roles and environment of ``docker/``, a Postgr
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -18,7 +19,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 
+from config import draining
+from config.draining import DrainingWorker
 from tests.deployed import API_HOST, Deployment, ask, compose, deployment
 from tests.working import eventually
 
@@ -119,18 +124,22 @@ def test_the_app_finishes_what_is_under_way(deployed: Deployment) -> None:
         assert deployed.run("app", "healthy", BIND=f"0.0.0.0:{port}").returncode != 0
 
 
-def test_whoever_has_nothing_to_do_takes_the_next_connection(deployed: Deployment) -> None:
-    """With its one thread at work, a process leaves the next request to the other one: each time, and not by chance."""
-    with deployed.serving(WEB_CONCURRENCY="2", WEB_THREADS="1") as (_, port):
-        for _ in range(6):
-            with holding(deployed, "keys_storedkey"):
-                first = Request(port, KEYS)
-                eventually(lambda: waiting(deployed) == 1)
-                second = Request(port, KEYS)
-                eventually(lambda: waiting(deployed) == 2)
-            for request in (first, second):
-                request.join(timeout=10)
-                assert request.status == 200
+@pytest.mark.parametrize(("at_work", "takes"), [(2, 0), (1, 1)])
+def test_a_worker_at_work_lets_an_idle_one_have_the_connection(
+    monkeypatch: pytest.MonkeyPatch, at_work: int, takes: int
+) -> None:
+    """Both are woken; while the one with two threads, both at work, waits, the other one takes the connection."""
+    configuration, taken, others = Config(), [], []
+    configuration.set("threads", 2)
+    worker = DrainingWorker(1, os.getpid(), [], None, 30, configuration, Logger(configuration))
+    worker.nr_conns, worker.enqueue_req = at_work, taken.append
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, connected(listener.getsockname()[1]):
+        listener.settimeout(0)
+        monkeypatch.setattr(draining.time, "sleep", lambda _: others.append(listener.accept()))
+        worker.accept(listener)
+        for connection in [*(each.sock for each in taken), *(each for each, _ in others), worker.tmp]:
+            connection.close()
+    assert (len(taken), len(others)) == (takes, 1 - takes)
 
 
 def test_who_does_not_end_is_ended(deployed: Deployment) -> None:

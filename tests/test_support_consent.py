@@ -498,11 +498,6 @@ def test_what_staff_do_says_who_they_are(call: Call, ask: Support, allow: Suppor
     assert (event.actor_kind, event.actor_id, event.act, event.session_id) == ("support", sam, sam, session.pk)
 
 
-@pytest.fixture
-def acme(unwrapped: None) -> Tenant:
-    return Tenant.objects.get(slug="acme")
-
-
 READ_ONLY = Guard({}, UNGUARDED.joins, read_only=True)
 
 

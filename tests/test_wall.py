@@ -45,16 +45,6 @@ from tests.conftest import ACME, CAST, Actor, Call, sign_in
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def acme(unwrapped: None) -> Tenant:
-    return Tenant.objects.get(slug="acme")
-
-
-@pytest.fixture
-def globex(unwrapped: None) -> Tenant:
-    return Tenant.objects.get(slug="globex")
-
-
 def run(statement: str) -> list[tuple[Any, ...]]:
     """Run raw SQL, as an injection or a careless query would, and undo it."""
     with transaction.atomic(), connection.cursor() as cursor:

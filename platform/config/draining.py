@@ -30,7 +30,8 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         """Take a connection in; with all threads at work, let another worker have it, should one be idle. All of them
         are woken for it, and without this the first one awake takes every connection that a proxy opens and keeps.
         """
-        if self.alive and self.nr_conns - len(self.keepalived_conns) >= self.cfg.threads:
+        idle = len(self.keepalived_conns) + len(self.pending_conns)
+        if self.alive and self.nr_conns - idle >= self.cfg.threads:
             time.sleep(_SECONDS_FOR_OTHERS)
         super().accept(listener)
 

@@ -49,7 +49,7 @@ class Crew:
         schema_names: Sequence[str],
         *,
         per_connection: int,
-        meanwhile: Callable[[], Any] = lambda: None,
+        meanwhile: Callable[[], Any],
     ) -> list[Row]:
         """Ask the database about all these schemas, do something else until it has answered, and return all rows."""
         hands = min(len(self._hands), -(-len(schema_names) // _WORTH_A_THREAD))

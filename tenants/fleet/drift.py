@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from django.conf import settings
 
 from tenants.context.ownership import as_owner, routed_to_owner
-from tenants.fleet.crew import crew
 from tenants.fleet.models import DriftedTenant
-from tenants.fleet.starting_points import Member
+from tenants.fleet.starting_points import Member, in_batches
 from tenants.lifecycle import template
 from tenants.lifecycle.fingerprints import fingerprints
 from tenants.registry.models import Tenant, TenantStatus
@@ -26,10 +25,9 @@ def find(members: Iterable[Member], *, parallel: int = 1) -> list[Member]:
     """Return those whose schema is not what the newest migrations make."""
     every = list(members)
     names = [member.schema_name for member in every]
+    found = dict(in_batches(_ask, names, size=_BATCH, parallel=parallel))
     with routed_to_owner():
         expected = template.ensure().fingerprint
-    with crew(parallel) as hands:
-        found = dict(hands.ask(_ask, names, per_connection=_BATCH))
     return [member for member in every if found.get(member.schema_name) != expected]
 
 

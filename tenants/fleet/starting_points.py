@@ -5,8 +5,9 @@ Tenants with the same set share everything that follows from it, so there is lit
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import connections
@@ -16,11 +17,13 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 from psycopg import sql
 
-from tenants.context.ownership import current_alias
+from tenants.context.ownership import current_alias, routed_to_owner
 from tenants.context.router import tenant_app_labels
 from tenants.lifecycle.template import targets
+from tenants.wall.roles import OWNER
 
 Key = tuple[str, str]  # app label, name
+Row = TypeVar("Row")
 Ask = Callable[[Sequence[str]], Iterable[tuple[str, str | None]]]
 
 MIGRATED_STATUSES = ("active", "suspended", "archived")  # the others are being made, or on their way out
@@ -183,3 +186,22 @@ def read() -> None:
 def version_of(applied: str) -> str:
     """Return a short name of a set of applied migrations."""
     return hashlib.sha256(applied.encode()).hexdigest()[:12]
+
+
+def in_batches(
+    ask: Callable[[Sequence[str]], Iterable[Row]], schema_names: Sequence[str], *, size: int, parallel: int
+) -> list[Row]:
+    """Ask the database about so many schemas at a time, over several connections, and return all rows."""
+    batches = [schema_names[start : start + size] for start in range(0, len(schema_names), size)]
+    if len(batches) < 2:
+        return [row for batch in batches for row in ask(batch)]
+
+    def apart(batch: Sequence[str]) -> list[Row]:
+        try:
+            with routed_to_owner():
+                return list(ask(batch))
+        finally:
+            connections[OWNER].close()
+
+    with ThreadPoolExecutor(max(1, min(parallel, len(batches)))) as pool:
+        return [row for rows in pool.map(apart, batches) for row in rows]
