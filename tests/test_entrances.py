@@ -61,6 +61,12 @@ def test_every_kind_of_caller_has_one() -> None:
     assert are_made()
 
 
+def test_only_the_one_for_support_that_reads_lets_nobody_write() -> None:
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(f"{OURS} AND prosrc LIKE '%%transaction_read_only%%'")
+        assert [name.rpartition("_")[0] for (name,) in cursor.fetchall()] == ["enter_reading_support"]
+
+
 def test_what_it_finds_is_what_looking_finds(acme: Tenant, member: Guard) -> None:
     looked = look(acme.pk, guard=member)
     with CaptureQueriesContext(connection) as queries, enter(acme.pk, guard=member) as entry:
