@@ -15,11 +15,11 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from django.db import connections, transaction
-from django_tenants.utils import get_public_schema_name
 from psycopg import sql
 
 from tenants.context.guards import REF_COLUMNS, Guard, columns_to_enter, compose
 from tenants.wall.roles import APP, OWNER, app_role
+from tenants.wall.services import is_of_shared_schema
 
 _FUNCTION = sql.SQL(
     "CREATE OR REPLACE FUNCTION {name} ({parameters}, {found}) LANGUAGE plpgsql AS {body};"
@@ -79,7 +79,7 @@ def build() -> None:
 
 def build_after_migrating(*, using: str, **signal: Any) -> None:
     """Make them once the shared schema is migrated (a receiver of ``post_migrate``)."""
-    if using == OWNER and connections[using].schema_name == get_public_schema_name():  # type: ignore[attr-defined]  # django-tenants' connection
+    if is_of_shared_schema(using):
         build()
 
 

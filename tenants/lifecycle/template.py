@@ -20,7 +20,6 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
-from django_tenants.utils import get_public_schema_name
 
 from tenants.context.entry import maintain
 from tenants.context.ownership import as_owner
@@ -115,7 +114,7 @@ def hold_current() -> Template:
 
 def ensure_after_migrating(*, using: str, **signal: Any) -> None:
     """Keep the template up to date (a receiver of ``post_migrate``)."""
-    if using == roles.OWNER and connections[using].schema_name == get_public_schema_name():  # type: ignore[attr-defined]  # django-tenants' connection
+    if wall.is_of_shared_schema(using):
         ensure()
 
 

@@ -48,11 +48,16 @@ def expecting_tenant(schema_name: str) -> sql.Composable:
     return sql.SQL(";").join([*_creating_role(schema_name), roles.grant_future(schema_name)])
 
 
+def is_of_shared_schema(using: str) -> bool:
+    """Tell whether what was migrated over a connection is the shared schema, and not a tenant's."""
+    return using == roles.OWNER and bool(connections[using].schema_name == get_public_schema_name())  # type: ignore[attr-defined]  # django-tenants' connection
+
+
 def build_after_migrating(*, using: str, **signal: Any) -> None:
     """Bring the wall up to date with shared tables that were migrated (a receiver of ``post_migrate``); a tenant's own
     part is its migration's business.
     """
-    if using == roles.OWNER and connections[using].schema_name == get_public_schema_name():  # type: ignore[attr-defined]  # django-tenants' connection
+    if is_of_shared_schema(using):
         build_shared()
 
 
